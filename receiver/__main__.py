@@ -1,0 +1,5 @@
+"""`python -m receiver` is the command `receiver`."""
+
+from receiver.cli import main
+
+main()

@@ -1,0 +1,192 @@
+"""The command `receiver`: each subcommand parses its options, makes one call, prints what came of it."""
+
+import signal
+import sys
+import threading
+from contextlib import closing, nullcontext, redirect_stdout
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from receiver import __version__
+from receiver.contract import ContractError, Verdict
+from receiver.handlers import Handlers, HandlersError, load
+from receiver.inbox import Inbox, InboxError, RunState
+from receiver.settings import HOST, MAX_BODY, PATH, PORT, STATE, Duration, Failure, Group, Size
+from receiver.store import StoreError, now
+from receiver.terminal import as_json, shorten, style
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from receiver.server import Server
+
+FAILURES = (ContractError, HandlersError, InboxError, StoreError)
+
+state_option = click.option(
+    "--state",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=STATE,
+    show_default=True,
+    help="Directory of the inbox.",
+)
+json_option = click.option("--json", "as_records", is_flag=True, help="Print one JSON object a line.")
+
+
+@click.group(cls=Group, section="receiver", failures=FAILURES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="receiver")
+def main() -> None:
+    """Receive EnableNow's webhooks: validate, store durably, route to handlers.
+
+    Options can also be set in the environment (RECEIVER_PORT=9000) and in pyproject.toml, under [tool.receiver].
+    """
+
+
+@main.command()
+@click.argument("handlers", required=False, envvar="RECEIVER_HANDLERS")
+@click.option("--host", default=HOST, show_default=True, help="Address to listen at.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=PORT,
+    show_default=True,
+    help="Port to listen at; 0 takes a free one.",
+)
+@click.option("--path", default=PATH, show_default=True, help="Path of the hook.")
+@state_option
+@click.option(
+    "--schemas", type=click.Path(path_type=Path), help="Directory of schemas that replaces the shipped contract."
+)
+@click.option("--lenient", is_flag=True, help="Answer 202 to everything that was stored, also what is not valid.")
+@click.option("--max-body", type=Size(), default=MAX_BODY, show_default="1MiB", help="Largest body that is accepted.")
+@json_option
+@click.option(
+    "--demo", is_flag=True, help="Use the sample handlers, and fire every sample once with the command `sender`."
+)
+def run(
+    handlers: str | None,
+    host: str,
+    port: int,
+    path: str,
+    state: Path,
+    schemas: Path | None,
+    lenient: bool,
+    max_body: int,
+    as_records: bool,
+    demo: bool,
+) -> None:
+    """Receive webhooks at http://HOST:PORT/PATH until Ctrl-C or SIGTERM.
+
+    HANDLERS is a Python file (samples/handlers.py), or package.module:name. Without it deliveries are stored, judged
+    and printed.
+    """
+    from receiver.demo import demonstrating, handlers_file
+    from receiver.listener import ListenerError
+    from receiver.report import Report
+    from receiver.server import serve
+    from receiver.terminal import Printer
+
+    place = handlers or (handlers_file() if demo and not schemas else None)
+    with Printer(sys.stdout) as printer, redirect_stdout(sys.stderr) if as_records else nullcontext():
+        registry = load(place) if place else Handlers()
+        report = Report(printer.line, as_records=as_records)
+        try:
+            with serve(
+                registry,
+                report,
+                host=host,
+                port=port,
+                path=path,
+                state=state,
+                schemas=schemas,
+                lenient=lenient,
+                max_body=max_body,
+            ) as server:
+                stop = _stop_signals()
+                report.ready(server.url, _ready_lines(server, place, len(registry)))
+                show = partial(click.echo, err=True) if as_records else printer.line
+                with demonstrating(server, show) if demo else nullcontext():
+                    stop.wait()
+        except ListenerError as error:
+            raise Failure(error) from error
+
+
+@main.command("list")
+@click.option("--event", help="Only this event type.")
+@click.option("--verdict", type=click.Choice(list(Verdict)), help="Only with this verdict.")
+@click.option("--run", type=click.Choice(list(RunState)), help="Only those with a handler's run in this state.")
+@click.option("--since", type=Duration(), help="Only those received in the last 30s, 5m, 2h or 7d.")
+@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="At most so many, the newest.")
+@state_option
+@json_option
+def list_(
+    event: str | None,
+    verdict: str | None,
+    run: str | None,
+    since: float | None,
+    limit: int,
+    state: Path,
+    as_records: bool,
+) -> None:
+    """List what was received, newest first; also while the receiver runs."""
+    from receiver.report import delivery_line, entry_record, run_marks
+
+    after = None if since is None else now() - int(since * 1e6)
+    with closing(Inbox.existing(state)) as inbox:
+        entries = inbox.entries(event=event, verdict=verdict, run=run, since=after, limit=limit)
+    for entry in entries:
+        click.echo(as_json(entry_record(entry)) if as_records else delivery_line(entry, run_marks(entry), dated=True))
+    if not entries and not as_records:
+        click.echo(
+            "No delivery fits. With the receiver running, `sender fire transactions.fetched` sends one.", err=True
+        )
+
+
+@main.command()
+@click.argument("id_", metavar="ID")
+@click.option("--raw", is_flag=True, help="Write the exact bytes of the body to stdout, and nothing else.")
+@state_option
+@json_option
+def show(id_: str, raw: bool, state: Path, as_records: bool) -> None:
+    """Show one delivery, whole. ID may be shortened while it is unambiguous."""
+    from receiver.report import full_record, show_lines
+
+    with closing(Inbox.existing(state)) as inbox:
+        entry = inbox.entry(id_)
+    if raw:
+        sys.stdout.buffer.write(entry.body)
+    elif as_records:
+        click.echo(as_json(full_record(entry)))
+    else:
+        click.echo("\n".join(show_lines(entry)))
+
+
+def _ready_lines(server: "Server", place: str | None, handlers: int) -> "Iterator[str]":
+    yield f"{style('receiver', bold=True)} {__version__} listens at {style(server.url, bold=True)}; Ctrl-C stops it"
+    yield f"  contract  {len(server.contract.events)} event types in {shorten(server.contract.directory)}"
+    yield (
+        f"  handlers  {handlers} in {place}"
+        if place
+        else "  handlers  none: deliveries are stored, judged and shown here"
+    )
+    yield f"  inbox     {shorten(server.inbox.path)}"
+    if not server.leads:
+        yield style("  another receiver runs the handlers of this inbox; this one takes over when that ends", "yellow")
+    if server.interrupted:
+        yield style(f"  {server.interrupted} runs were interrupted: receiver list --run interrupted", "yellow")
+    yield ""
+
+
+def _stop_signals() -> threading.Event:
+    """An event that SIGTERM and Ctrl-C set; a second one ends the process as if nobody had asked."""
+    stop = threading.Event()
+
+    def ask(number: int, _frame: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, ask)
+    return stop

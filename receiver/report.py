@@ -1,0 +1,185 @@
+"""What the receiver tells its user of deliveries and runs: as lines for people, or as JSON objects.
+
+In: entries and runs. Out: text, to whatever takes lines. The lines of a running receiver show pointers, keywords and
+places in code; the values of a payload, and an exception's text, which may hold some, are for `receiver show`.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
+from typing import Any
+
+from receiver.contract import Verdict
+from receiver.delivery import Delivery, parse
+from receiver.inbox import Entry, Run, RunState
+from receiver.terminal import as_json, clock, escape, iso, style
+
+SHORT = 8
+"""So many digits of an id are shown in a line."""
+
+_INDENT = " " * 10
+_LONGEST_VALUE = 4000
+_FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
+_VERDICT_MARKS = {
+    Verdict.VALID: ("✓", "green"),
+    Verdict.UNKNOWN_EVENT: ("?", "yellow"),
+    Verdict.INVALID: ("✗", "red"),
+    Verdict.MALFORMED: ("✗", "red"),
+}
+_RUN_MARKS = {
+    RunState.PENDING: ("·", None),
+    RunState.RUNNING: (">", "cyan"),
+    RunState.DONE: ("✓", "green"),
+    RunState.FAILED: ("✗", "red"),
+    RunState.INTERRUPTED: ("!", "yellow"),
+}
+
+
+class Report:
+    """Tells what happens while the receiver runs.
+
+    Args:
+        write: takes a line; must not wait.
+        as_records: JSON objects instead of lines for people.
+    """
+
+    def __init__(self, write: Callable[[str], None], *, as_records: bool = False) -> None:
+        self._write = write
+        self._as_records = as_records
+
+    def ready(self, url: str, lines: Iterable[str]) -> None:
+        """The receiver listens at `url`."""
+        self._tell({"type": "ready", "url": url}, *lines)
+
+    def delivery(self, entry: Entry, milliseconds: float) -> None:
+        self._tell(
+            {"type": "delivery", **entry_record(entry), "milliseconds": round(milliseconds, 1)},
+            delivery_line(entry, f"{milliseconds:.0f} ms"),
+            *(_INDENT + line for line in violation_lines(entry)),
+        )
+
+    def run(self, delivery: Delivery, run: Run) -> None:
+        record = {"type": "run", "id": delivery.id, "event": delivery.event, **run_record(run)}
+        more = f"  receiver show {delivery.id[:SHORT]}" if run.error else ""
+        self._tell(record, f"{_INDENT}{run_line(run)}{style(more, dim=True)}")
+
+    def refused(self, status: int, reason: str) -> None:
+        """A request of which nothing is stored."""
+        self._tell(
+            {"type": "refused", "status": status, "reason": reason}, f"{_INDENT}{style(f'✗ {status}', 'red')}  {reason}"
+        )
+
+    def trouble(self, reason: str) -> None:
+        self._tell({"type": "trouble", "reason": reason}, f"{_INDENT}{style('!', 'red', bold=True)} {reason}")
+
+    def _tell(self, record: dict[str, Any], *lines: str) -> None:
+        self._write(as_json(record) if self._as_records else "\n".join(lines))
+
+
+def entry_record(entry: Entry) -> dict[str, Any]:
+    """An entry as a JSON object, in brief."""
+    return {
+        "id": entry.id,
+        "event": entry.event,
+        "verdict": entry.verdict,
+        "status": entry.status,
+        "received_at": iso(entry.received_at),
+        "size": entry.size,
+        "runs": [run_record(run) for run in entry.runs],
+    }
+
+
+def full_record(entry: Entry) -> dict[str, Any]:
+    """An entry as a JSON object, whole but for the exact bytes of the body."""
+    value = _body_value(entry)
+    return {
+        **entry_record(entry),
+        "headers": dict(entry.headers),
+        "data": value.get("data") if isinstance(value, dict) else None,
+        "violations": [asdict(violation) for violation in entry.violations],
+    }
+
+
+def run_record(run: Run) -> dict[str, Any]:
+    return {
+        "handler": run.handler,
+        "state": run.state,
+        "attempt": run.attempt,
+        "started_at": run.started_at and iso(run.started_at),
+        "milliseconds": run.milliseconds,
+        "error": run.error,
+    }
+
+
+def delivery_line(entry: Entry, ending: str, *, dated: bool = False) -> str:
+    """Time, mark, status, event, id, then `ending`, and the verdict where it is not `valid`."""
+    mark, colour = _VERDICT_MARKS[entry.verdict]
+    day = f"{iso(entry.received_at)[:10]} " if dated else ""
+    answered = style(f"{mark} {entry.status}", colour)
+    event = style(f"{escape(entry.event or '-', 60):26}", bold=True)
+    verdict = "" if entry.verdict is Verdict.VALID else style(f"  {entry.verdict}", colour)
+    return f"{day}{clock(entry.received_at)}  {answered}  {event}  {entry.id[:SHORT]}  {ending}{verdict}".rstrip()
+
+
+def violation_lines(entry: Entry) -> Iterator[str]:
+    """For each violation where it is, and what is wanted there."""
+    for violation in entry.violations:
+        yield f"{style(escape(violation.pointer) or '(body)', 'red')}  {escape(violation.message)}"
+
+
+def run_line(run: Run) -> str:
+    """A handler's outcome; of a failure the exception's type and place, since its text may hold values."""
+    mark, colour = _RUN_MARKS[run.state]
+    took = "" if run.milliseconds is None else f"  {run.milliseconds:.0f} ms"
+    again = f"  attempt {run.attempt}" if run.attempt > 1 else ""
+    error = "" if run.error is None else f"  {_kind_and_place(run.error)}"
+    return f"{style(mark, colour)} {run.handler}  {run.state}{took}{again}{error}"
+
+
+def run_marks(entry: Entry) -> str:
+    """Each handler with the mark of its latest run: `✓ fetch  ✗ notify`."""
+    latest = {run.handler: _RUN_MARKS[run.state] for run in entry.runs}
+    return "  ".join(f"{style(mark, colour)} {handler}" for handler, (mark, colour) in latest.items())
+
+
+def show_lines(entry: Entry) -> Iterator[str]:
+    """All that the inbox knows of a delivery."""
+    kept = "" if len(entry.body) == entry.size else f", of which the first {len(entry.body)} are kept"
+    yield f"{style('delivery', bold=True)}  {entry.id}"
+    yield f"event     {escape(entry.event or '-')}"
+    yield f"verdict   {entry.verdict}, answered {entry.status}"
+    yield f"received  {iso(entry.received_at)}"
+    yield f"size      {entry.size} bytes{kept}"
+    yield from _section("violations", violation_lines(entry))
+    yield from _section("runs", map(run_line, entry.runs))
+    for run in entry.runs:
+        yield from _section(
+            f"traceback of {run.handler}, attempt {run.attempt}", map(escape, (run.error or "").splitlines())
+        )
+    headers = (f"{escape(name)}: {escape(value, _LONGEST_VALUE)}" for name, value in entry.headers.items())
+    yield from _section("headers", headers)
+    yield from _section("body", _body_lines(entry))
+
+
+def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
+    shown = [f"  {line}" for line in lines]
+    if shown:
+        yield from ("", style(title, bold=True), *shown)
+
+
+def _body_value(entry: Entry) -> object:
+    return None if entry.verdict is Verdict.MALFORMED else parse(entry.body)
+
+
+def _body_lines(entry: Entry) -> Iterator[str]:
+    if entry.verdict is Verdict.MALFORMED:
+        yield escape(entry.body.decode("latin-1"), _LONGEST_VALUE)
+    else:
+        yield from json.dumps(_body_value(entry), indent=2).replace("\x7f", "\\u007f").splitlines()
+
+
+def _kind_and_place(traceback: str) -> str:
+    kind = escape(traceback.rstrip().rpartition("\n")[2].partition(":")[0])
+    frames = _FRAME.findall(traceback)
+    return f"{kind} at {escape(frames[-1][0].rpartition('/')[2])}:{frames[-1][1]}" if frames else kind

@@ -1,0 +1,130 @@
+"""The one place that wires the receiver together: contract, inbox, handlers, worker, intake, and the listener in front
+of them.
+
+`serve` is the receiver with its own listener, a context manager; `create_app` is the same without one, for any WSGI
+server.
+"""
+
+import atexit
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from flask import Flask
+
+from receiver.contract import Contract
+from receiver.handlers import Handlers
+from receiver.inbox import Inbox, RunState
+from receiver.intake import Intake, hook_app
+from receiver.listener import listen, serving
+from receiver.report import Report
+from receiver.settings import HOST, MAX_BODY, PATH, PORT, STATE
+from receiver.worker import Worker
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A receiver that listens.
+
+    `interrupted` is how many runs an earlier process left unfinished; `leads` whether this process runs the handlers.
+    """
+
+    url: str
+    inbox: Inbox
+    contract: Contract
+    leads: bool
+    interrupted: int
+
+
+def create_app(
+    handlers: Handlers | None = None,
+    *,
+    path: str = PATH,
+    state: str | Path = STATE,
+    schemas: str | Path | None = None,
+    lenient: bool = False,
+    max_body: int = MAX_BODY,
+) -> Flask:
+    """The receiver as a WSGI application, for a server of the user's own.
+
+    The inbox is opened and the worker started here, so call it in the process that serves (not before a fork). Several
+    processes can share one inbox: one of them runs the handlers. What happens is logged as `receiver`, level INFO.
+
+    Args:
+        handlers: what runs for each event; none by default.
+        path: of the hook.
+        state: the directory of the inbox.
+        schemas: a directory that replaces the shipped contract.
+        lenient: answer 202 to everything that was stored whole.
+        max_body: bytes; a longer body is answered 413 and its head is kept.
+
+    Raises:
+        ContractError, HandlersError, StoreError: what was given cannot be used.
+    """
+    report = Report(logging.getLogger("receiver").info)
+    rooms = _Rooms.open(
+        handlers or Handlers(), report, Path(state), Path(schemas) if schemas else None, lenient, max_body
+    )
+    atexit.register(rooms.close)
+    return hook_app(rooms.intake, path)
+
+
+@contextmanager
+def serve(
+    handlers: Handlers,
+    report: Report,
+    *,
+    host: str = HOST,
+    port: int = PORT,
+    path: str = PATH,
+    state: Path = STATE,
+    schemas: Path | None = None,
+    lenient: bool = False,
+    max_body: int = MAX_BODY,
+) -> Iterator[Server]:
+    """Serves the hook from a thread of its own until the block is left; then finishes what had begun.
+
+    Args: as of `create_app`; `host` and `port` are where to listen, port 0 takes a free one.
+
+    Raises:
+        ListenerError, ContractError, HandlersError, StoreError: before anything is served.
+    """
+    with listen(host, port) as listener:
+        rooms = _Rooms.open(handlers, report, state, schemas, lenient, max_body)
+        try:
+            with serving(hook_app(rooms.intake, path), listener, max_body):
+                shown = f"[{host}]" if ":" in host else host
+                url = f"http://{shown}:{listener.getsockname()[1]}{path}"
+                yield Server(url, rooms.inbox, rooms.intake.contract, rooms.leads, rooms.interrupted())
+        finally:
+            rooms.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Rooms:
+    """What stands behind a listener."""
+
+    inbox: Inbox
+    worker: Worker
+    intake: Intake
+    leads: bool
+
+    @classmethod
+    def open(
+        cls, handlers: Handlers, report: Report, state: Path, schemas: Path | None, lenient: bool, max_body: int
+    ) -> "_Rooms":
+        contract = Contract(schemas)
+        handlers.check(contract)
+        inbox = Inbox(state)
+        worker = Worker(inbox, handlers, report)
+        intake = Intake(contract, inbox, handlers, report, worker.wake, lenient, max_body)
+        return cls(inbox, worker, intake, worker.start())
+
+    def interrupted(self) -> int:
+        return sum(self.inbox.count(RunState.INTERRUPTED).values())
+
+    def close(self) -> None:
+        self.worker.close()
+        self.inbox.close()

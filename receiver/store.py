@@ -1,0 +1,211 @@
+"""A SQLite file, opened durably and privately; used by the receiver's inbox and the sender's ledger.
+
+All writes of a process go through one connection and one thread: those that wait at the same time share a transaction,
+and `write` returns only after it was synced to disk. Knows nothing of deliveries or attempts: tables and statements
+come from outside.
+"""
+
+import os
+import queue
+import secrets
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+BUSY_SECONDS = 5.0
+"""How long a write waits for another process's transaction before it fails."""
+
+Values = Sequence[object] | Mapping[str, object]
+Statement = tuple[str, Values]
+
+_REMEDIES = {
+    sqlite3.SQLITE_FULL: "the disk is full; free some space",
+    sqlite3.SQLITE_IOERR: "the disk does not take it; look at its free space and its health",
+    sqlite3.SQLITE_READONLY: "it may not be written; mend the permissions or choose another --state",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened; mend the permissions or choose another --state",
+    sqlite3.SQLITE_BUSY: "another process holds it; wait for that to end or stop it",
+    sqlite3.SQLITE_CORRUPT: "the file is damaged; move it away (and keep it), a new one will be made",
+    sqlite3.SQLITE_NOTADB: "the file is no SQLite database; move it away, a new one will be made",
+}
+
+
+def now() -> int:
+    """This moment as it is kept in tables: whole microseconds since 1970, UTC."""
+    return time.time_ns() // 1000
+
+
+def new_id() -> str:
+    """A new id, for a delivery or an event: 16 hexadecimal digits."""
+    return secrets.token_hex(8)
+
+
+class StoreError(Exception):
+    """The file cannot be opened, read or written; the text names it and says what to do. What was durable stays so."""
+
+
+class Store:
+    """One SQLite file in a directory that only its owner can enter.
+
+    Args:
+        path: the file; it and its directory are made, 0600 and 0700, where they are missing.
+        tables: the statements that make version `version` of the tables.
+        version: kept in the file; one that is newer than this is refused.
+
+    Raises:
+        StoreError: it cannot be opened, or was written by a newer version.
+    """
+
+    def __init__(self, path: Path, tables: str, version: int) -> None:
+        self.path = path
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._reading = threading.Lock()
+        self._closed = False
+        try:
+            _make_private(path)
+            self._writer = _connect(path)
+            self._migrate(tables, version)
+            self._reader = _connect(path)
+        except (OSError, sqlite3.Error) as error:
+            raise self._failure(error) from error
+        self._thread = threading.Thread(target=self._run, name=f"writer of {path.name}", daemon=True)
+        self._thread.start()
+
+    def write(self, *statements: Statement, then: Callable[[], None] | None = None) -> list[int]:
+        """Runs the statements in one transaction and returns, once that is on disk, how many rows each changed.
+
+        `then` is called right after the commit, in the order of commits, and must not wait for anything.
+
+        Raises:
+            StoreError: nothing of it was stored.
+        """
+        job = _Job(statements, then)
+        if self._closed:
+            raise StoreError(f"{self.path}: is closed")
+        self._jobs.put(job)
+        job.ended.acquire()
+        if job.error is not None:
+            raise self._failure(job.error) from job.error
+        return job.changed
+
+    def read(self, statement: str, values: Values = ()) -> list[sqlite3.Row]:
+        """The rows of a query, as they are on disk at this moment.
+
+        Raises:
+            StoreError: the file cannot be read.
+        """
+        try:
+            with self._reading:
+                return self._reader.execute(statement, values).fetchall()
+        except sqlite3.Error as error:
+            raise self._failure(error) from error
+
+    def close(self) -> None:
+        """Writes what still waits, then lets go of the file. A second call does nothing."""
+        if self._closed:
+            return
+        self._closed = True
+        self._jobs.put(None)
+        self._thread.join()
+        self._reader.close()
+        self._writer.close()
+
+    def _migrate(self, tables: str, version: int) -> None:
+        (found,) = self._writer.execute("PRAGMA user_version").fetchone()
+        if found > version:
+            raise StoreError(
+                f"{self.path}: was written by a newer version (format {found}, this one knows {version}); "
+                "upgrade enablenow-webhooks or choose another --state"
+            )
+        if found < version:
+            self._writer.executescript(f"BEGIN IMMEDIATE;\n{tables};\nPRAGMA user_version = {version};\nCOMMIT")
+
+    def _run(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            group = [job]
+            while not self._jobs.empty():
+                if (job := self._jobs.get()) is None:
+                    self._jobs.put(None)  # ends the loop after this group
+                    break
+                group.append(job)
+            self._commit(group)
+
+    def _commit(self, group: "list[_Job]") -> None:
+        try:
+            self._writer.execute("BEGIN IMMEDIATE")
+            for job in group:
+                job.changed = [self._writer.execute(*statement).rowcount for statement in job.statements]
+            self._writer.execute("COMMIT")
+        except sqlite3.Error as error:
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
+            self._separate(group, error)
+        else:
+            for job in group:
+                job.end()
+
+    def _separate(self, group: "list[_Job]", error: sqlite3.Error) -> None:
+        """One job that cannot be stored must not take its group with it: each is tried alone."""
+        if len(group) == 1:
+            group[0].error = error
+            group[0].end()
+        else:
+            for job in group:
+                self._commit([job])
+
+    def _failure(self, error: OSError | sqlite3.Error) -> StoreError:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary code of an extended one
+        remedy = _REMEDIES.get(code)
+        return StoreError(f"{self.path}: {remedy} ({error})" if remedy else f"{self.path}: {error}")
+
+
+class _Job:
+    """Statements that wait for the writer, and what became of them."""
+
+    __slots__ = ("changed", "ended", "error", "statements", "then")
+
+    def __init__(self, statements: Sequence[Statement], then: Callable[[], None] | None) -> None:
+        self.statements = statements
+        self.then = then
+        self.changed: list[int] = []
+        self.error: sqlite3.Error | None = None
+        self.ended = threading.Lock()  # released by the writer; cheaper than an Event
+        self.ended.acquire()
+
+    def end(self) -> None:
+        try:
+            if self.then and self.error is None:
+                self.then()
+        finally:
+            self.ended.release()
+
+
+def _make_private(path: Path) -> None:
+    directory = path.parent
+    if not directory.is_dir():
+        directory.mkdir(mode=0o700, parents=True)
+        # What is stored are customers' data: never to be committed by an `git add .` in the user's project.
+        (directory / ".gitignore").write_text("*\n")
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite gives -wal and -shm the same mode
+    _sync_directory(directory)
+
+
+def _sync_directory(directory: Path) -> None:
+    """A new file's name is durable only once its directory is synced (fsync(2))."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    connection.row_factory = sqlite3.Row
+    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode != "wal":
+        raise sqlite3.OperationalError(f"WAL is not to be had here (got {mode}): is this a network file system?")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    return connection

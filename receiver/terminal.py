@@ -1,0 +1,114 @@
+"""One way to write to a terminal: lines, JSON, colours, and text that came from outside.
+
+What a webhook carries reaches a terminal only through `escape`: printable ASCII, so that no escape sequence, line break
+or look-alike character of a payload is ever acted on. Knows nothing of deliveries or attempts.
+"""
+
+import json
+import os
+import queue
+import threading
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+import click
+
+LONGEST = 120
+"""Text from outside is cut after this many characters of a line."""
+
+WAITING_LINES = 10_000
+"""Lines that may wait for a terminal that does not take them (Ctrl-S, a full pipe) before some are dropped."""
+
+
+def escape(text: str, longest: int = LONGEST) -> str:
+    """`text` as printable ASCII, escaped as in JSON (but for quotes) and cut after `longest` characters."""
+    shown = json.dumps(text)[1:-1].replace("\x7f", "\\u007f").replace('\\"', '"')
+    return shown if len(shown) <= longest else f"{shown[:longest]}..."
+
+
+def style(text: str, colour: str | None = None, *, bold: bool = False, dim: bool = False) -> str:
+    """`text` in a colour, or bare when the environment's NO_COLOR is not empty (https://no-color.org).
+
+    That colours reach a TTY only is `click.echo`'s doing.
+    """
+    if os.environ.get("NO_COLOR"):
+        return text
+    return click.style(text, fg=colour, bold=bold or None, dim=dim or None)
+
+
+def clock(micros: int) -> str:
+    """The local time of day of a moment in microseconds since 1970, UTC: `16:34:35`."""
+    return datetime.fromtimestamp(micros / 1e6, UTC).astimezone().strftime("%H:%M:%S")
+
+
+def iso(micros: int) -> str:
+    """A moment in microseconds since 1970, UTC, as RFC 3339: `2026-11-24T16:34:35.000001Z`."""
+    return datetime.fromtimestamp(micros / 1e6, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def shorten(path: Path) -> str:
+    """A path as seen from the current directory, where it lies below that."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def as_json(record: object) -> str:
+    """A record as one line of ASCII JSON, for `--json`."""
+    return json.dumps(record, separators=(", ", ": "))
+
+
+def warn(text: str) -> None:
+    """A line on stderr that asks for attention; what was asked for goes on."""
+    click.echo(style("warning: ", "yellow") + text, err=True)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The end of an error about an unknown name: the nearest known one, or all of them where none is near."""
+    from difflib import get_close_matches
+
+    names = sorted(known)
+    near = get_close_matches(word, names, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"known are: {', '.join(names) or 'none'}"
+
+
+class Printer:
+    """Writes lines from a thread of its own, so that a terminal that stops taking them never stops what goes on.
+
+    A context manager; on leaving it what still waits is written. Lines past `WAITING_LINES` are dropped and counted.
+    """
+
+    def __init__(self, stream: IO[str] | None = None) -> None:
+        self._stream = stream
+        self._lines: queue.Queue[str | None] = queue.Queue(WAITING_LINES)
+        self._dropped = 0
+        self._thread = threading.Thread(target=self._write, name="printer", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with suppress(queue.Full):
+            self._lines.put(None, timeout=1)
+            self._thread.join(timeout=1)
+
+    def line(self, text: str) -> None:
+        """Hands over a line; returns at once."""
+        try:
+            self._lines.put_nowait(text)
+        except queue.Full:
+            self._dropped += 1
+
+    def _write(self) -> None:
+        with suppress(BrokenPipeError):  # who read our output has gone: go on without
+            while (text := self._lines.get()) is not None:
+                click.echo(text, file=self._stream)
+                if self._dropped and self._lines.empty():
+                    click.echo(f"... {self._dropped} lines were not printed: the terminal did not take them", err=True)
+                    self._dropped = 0

@@ -1,0 +1,145 @@
+"""The worker: claims stored deliveries in their order, runs the user's handlers, records each outcome.
+
+One thread, one run at a time, so that what arrived first is handled first. Of all processes on one inbox only the one
+that holds the worker's lock runs handlers; the others store, and one of them takes over when it ends. Knows nothing of
+HTTP.
+"""
+
+import fcntl
+import os
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from receiver.handlers import Handlers
+from receiver.inbox import Claim, Inbox, Run, RunState
+from receiver.report import Report
+from receiver.store import StoreError
+
+T = TypeVar("T")
+
+LOCK = "worker.lock"
+
+POLL_SECONDS = 0.5
+"""How often an idle worker looks for runs, or for a lock, that another process left to it."""
+
+GRACE_SECONDS = 10.0
+"""How long a stopping receiver waits for the handler that is running."""
+
+
+class Worker:
+    """Runs the handlers of one inbox in a thread of its own, from `start` until `close`."""
+
+    def __init__(self, inbox: Inbox, handlers: Handlers, report: Report) -> None:
+        self._inbox = inbox
+        self._handlers = handlers
+        self._report = report
+        self._work = threading.Event()
+        self._stopping = threading.Event()
+        self._lock = _Lock(inbox.path.parent / LOCK)
+        self._thread = threading.Thread(target=self._live, name="worker", daemon=True)
+
+    def start(self) -> bool:
+        """Starts the thread. True: this process runs the handlers from now on; False: another one does."""
+        leads = self._lead()
+        self._thread.start()
+        return leads
+
+    def wake(self) -> None:
+        """Says that something was stored."""
+        self._work.set()
+
+    def close(self) -> bool:
+        """Lets the run that is under way finish, at most `GRACE_SECONDS`. False: it went on; it will be
+        `interrupted`."""
+        self._stopping.set()
+        self._work.set()
+        self._thread.join(GRACE_SECONDS)
+        ended = not self._thread.is_alive()
+        if ended:
+            self._lock.release()
+        return ended
+
+    def _lead(self) -> bool:
+        if not self._lock.take():
+            return False
+        self._inbox.interrupt()
+        return True
+
+    def _live(self) -> None:
+        while not self._stopping.is_set() and not (self._lock.held or self._durably(self._lead)):
+            self._stopping.wait(POLL_SECONDS)
+        while not self._stopping.is_set():
+            self._work.clear()
+            for claim in self._durably(self._claims) or []:
+                if self._stopping.is_set():
+                    return
+                self._run(claim)
+                self._work.set()  # where there was one, there may be more
+            self._work.wait(POLL_SECONDS)
+
+    def _claims(self) -> list[Claim]:
+        return self._inbox.claims(self._handlers.names())
+
+    def _run(self, claim: Claim) -> None:
+        started_at = self._durably(lambda: self._inbox.begin(claim))
+        if started_at is None:
+            return  # it was not started, so it stays pending
+        began = time.perf_counter()
+        error = _call(self._handlers.named(claim.handler).function, claim)
+        milliseconds = (time.perf_counter() - began) * 1000
+        state = RunState.FAILED if error else RunState.DONE
+        run = Run(claim.handler, claim.delivery.attempt, state, started_at, milliseconds, error)
+        self._durably(lambda: self._inbox.finish(claim, run))
+        self._report.run(claim.delivery, run)
+
+    def _durably(self, action: Callable[[], T]) -> T | None:
+        """Repeats what the inbox could not take (a full disk) until it does; None when the worker is stopped
+        meanwhile."""
+        while True:
+            try:
+                return action()
+            except StoreError as error:
+                self._report.trouble(f"the worker waits: {error}")
+                if self._stopping.wait(POLL_SECONDS):
+                    return None
+
+
+class _Lock:
+    """A file that one process at a time can hold; the operating system lets go of it when that process ends."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+
+    @property
+    def held(self) -> bool:
+        return self._descriptor is not None
+
+    def take(self) -> bool:
+        descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return False
+        self._descriptor = descriptor
+        return True
+
+    def release(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def _call(function: Callable[..., object], claim: Claim) -> str | None:
+    """Runs a handler; its traceback, from its own first frame on, if it raises."""
+    try:
+        function(claim.delivery)
+    except BaseException as error:  # noqa: BLE001 - whatever a handler raises, even SystemExit, is recorded and stops no other
+        trace = error.__traceback__.tb_next if error.__traceback__ else None
+        return "".join(traceback.format_exception(type(error), error, trace))
+    return None

@@ -1,0 +1,5 @@
+"""`python -m sender` is the command `sender`."""
+
+from sender.cli import main
+
+main()

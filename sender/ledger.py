@@ -1,0 +1,211 @@
+"""The ledger: every attempt, from before its socket opens to its outcome.
+
+In: intents and outcomes. Out: attempts. One event id and one endpoint make at most one attempt, ever, however many
+processes ask: that is a UNIQUE in a table, not a check. Times are whole microseconds since 1970, UTC.
+"""
+
+import os
+import sqlite3
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from receiver.store import Store, now
+from receiver.terminal import iso
+
+FILE = "ledger.db"
+VERSION = 1
+
+_TABLES = """
+CREATE TABLE attempt (
+    number INTEGER PRIMARY KEY,
+    id TEXT NOT NULL,
+    url TEXT NOT NULL,
+    event TEXT NOT NULL,
+    body BLOB NOT NULL,
+    state TEXT NOT NULL,
+    started_at INTEGER NOT NULL,
+    deadline INTEGER NOT NULL,
+    process INTEGER NOT NULL,
+    milliseconds REAL,
+    status INTEGER,
+    delivery TEXT,
+    answer BLOB,
+    reason TEXT,
+    UNIQUE (id, url)
+) STRICT;
+CREATE INDEX attempt_state ON attempt (state, number)
+"""
+
+_INTEND = """
+INSERT OR IGNORE INTO attempt (id, url, event, body, state, started_at, deadline, process)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_CONCLUDE = """
+UPDATE attempt SET state = ?, milliseconds = ?, status = ?, delivery = ?, answer = ?, reason = ?
+WHERE id = ? AND url = ?
+"""
+_GIVE_UP = "UPDATE attempt SET state = 'unknown', reason = ? WHERE number = ? AND state = 'sending'"
+
+
+class LedgerError(Exception):
+    """A question that the ledger cannot answer: there is none, or no such event in it."""
+
+
+class State(StrEnum):
+    """What is known of an attempt."""
+
+    SENDING = "sending"
+    """Its intent is on disk, its outcome is not."""
+    DELIVERED = "delivered"
+    """It was answered, with whatever status."""
+    REFUSED = "refused"
+    """It certainly was not delivered: no byte of the request left."""
+    UNKNOWN = "unknown"
+    """It may have arrived. It is never sent again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a POST ended. `answer` is the head of the answer's body, `delivery` the receiver's id for it, `reason` why
+    there is no status."""
+
+    state: State
+    milliseconds: float | None = None
+    status: int | None = None
+    delivery: str | None = None
+    answer: bytes = b""
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One event to one endpoint."""
+
+    id: str
+    url: str
+    event: str
+    body: bytes
+    started_at: int
+    outcome: Outcome = Outcome(State.SENDING)
+
+
+class AlreadySent(LedgerError):
+    """This event was sent to this endpoint before; nothing was sent now. `attempt` is what became of it."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        result = attempt.outcome.status or attempt.outcome.state
+        when = f"at {iso(attempt.started_at)} ({result})"
+        super().__init__(f"event {attempt.id} was sent to {attempt.url} {when}; nothing was sent now")
+        self.attempt = attempt
+
+
+class Ledger:
+    """The ledger in a state directory; made there where it is missing.
+
+    What a process left in `sending` when it died is `unknown` as soon as the next one opens the ledger.
+
+    Raises:
+        StoreError: the file cannot be opened.
+    """
+
+    def __init__(self, state: Path) -> None:
+        self._store = Store(state / FILE, _TABLES, VERSION)
+        self.close = self._store.close
+        self._settle()
+
+    @classmethod
+    def existing(cls, state: Path) -> "Ledger":
+        """The ledger that a sender has made in `state`.
+
+        Raises:
+            LedgerError: there is none.
+        """
+        if not (state / FILE).is_file():
+            raise LedgerError(
+                f"nothing was sent yet: no ledger in {state}; `sender fire` makes one, --state names another place"
+            )
+        return cls(state)
+
+    def intend(self, attempt: Attempt, seconds: float) -> None:
+        """Records, durably, that a POST is about to be made and will end within `seconds`.
+
+        Raises:
+            AlreadySent: this event has had its attempt at this endpoint, so there must not be another.
+        """
+        deadline = attempt.started_at + int(seconds * 1e6)
+        sending = (attempt.id, attempt.url, attempt.event, attempt.body, State.SENDING, attempt.started_at)
+        (inserted,) = self._store.write((_INTEND, (*sending, deadline, os.getpid())))
+        if not inserted:
+            raise AlreadySent(self.attempt(attempt.id, attempt.url))
+
+    def conclude(self, attempt: Attempt) -> None:
+        """Records, durably, how an attempt ended."""
+        outcome = attempt.outcome
+        values = (
+            outcome.state,
+            outcome.milliseconds,
+            outcome.status,
+            outcome.delivery,
+            outcome.answer,
+            outcome.reason,
+            attempt.id,
+            attempt.url,
+        )
+        self._store.write((_CONCLUDE, values))
+
+    def attempt(self, id_: str, url: str) -> Attempt:
+        """The attempt for an event at an endpoint, which has to be there."""
+        (row,) = self._store.read("SELECT * FROM attempt WHERE id = ? AND url = ?", (id_, url))
+        return _attempt(row)
+
+    def attempts(self, *, limit: int) -> list[Attempt]:
+        """The newest attempts, newest first."""
+        rows = self._store.read("SELECT * FROM attempt ORDER BY number DESC LIMIT ?", (limit,))
+        return [_attempt(row) for row in rows]
+
+    def attempts_of(self, shortened: str) -> list[Attempt]:
+        """The attempts for the event whose id begins with `shortened`, one for each endpoint.
+
+        Raises:
+            LedgerError: there is no such event, or there are several.
+        """
+        rows = self._store.read(
+            "SELECT * FROM attempt WHERE substr(id, 1, ?) = ? ORDER BY number", (len(shortened), shortened)
+        )
+        ids = {row["id"] for row in rows}
+        if shortened in ids:
+            return [_attempt(row) for row in rows if row["id"] == shortened]
+        if not ids:
+            raise LedgerError(f"no event {shortened!r} was sent: `sender log` shows what was")
+        if len(ids) > 1:
+            raise LedgerError(f"{shortened!r} fits {len(ids)} events: give more of the id")
+        return [_attempt(row) for row in rows]
+
+    def _settle(self) -> None:
+        """Nobody is going to conclude what is past its deadline, or was begun by a process that is no more."""
+        for row in self._store.read("SELECT number, deadline, process FROM attempt WHERE state = ?", (State.SENDING,)):
+            if row["deadline"] < now() or not _lives(row["process"]):
+                self._store.write((_GIVE_UP, ("the sender ended before the answer came", row["number"])))
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _attempt(row: sqlite3.Row) -> Attempt:
+    outcome = Outcome(
+        state=State(row["state"]),
+        milliseconds=row["milliseconds"],
+        status=row["status"],
+        delivery=row["delivery"],
+        answer=row["answer"] or b"",
+        reason=row["reason"],
+    )
+    return Attempt(row["id"], row["url"], row["event"], row["body"], row["started_at"], outcome)

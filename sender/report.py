@@ -1,0 +1,110 @@
+"""What the sender tells its user of attempts: as lines for people, or as JSON objects.
+
+In: attempts. Out: text. An answer's body is from outside, and reaches a terminal only as escaped ASCII.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from receiver.terminal import clock, escape, iso, style
+from sender.ledger import Attempt, State
+
+SHORT = 8
+"""So many characters of an id are shown in a line."""
+
+_INDENT = " " * 10
+_LONGEST = 2000
+_NEVER_AGAIN = "EnableNow would not send it again."
+
+
+def exit_code(attempt: Attempt) -> int:
+    """0 answered 2xx, 1 answered otherwise, 3 refused (certainly not delivered), 4 unknown (may have arrived)."""
+    match attempt.outcome.state:
+        case State.DELIVERED:
+            return 0 if _is_good(attempt) else 1
+        case State.REFUSED:
+            return 3
+        case _:
+            return 4
+
+
+def attempt_record(attempt: Attempt) -> dict[str, Any]:
+    """An attempt as a JSON object; `answer` and `body` as text, what is not UTF-8 in them replaced."""
+    outcome = attempt.outcome
+    return {
+        "id": attempt.id,
+        "event": attempt.event,
+        "url": attempt.url,
+        "state": outcome.state,
+        "status": outcome.status,
+        "delivery": outcome.delivery,
+        "started_at": iso(attempt.started_at),
+        "milliseconds": outcome.milliseconds,
+        "reason": outcome.reason,
+        "answer": outcome.answer.decode(errors="replace"),
+        "body": attempt.body.decode(errors="replace"),
+    }
+
+
+def attempt_line(attempt: Attempt, *, dated: bool = False) -> str:
+    """Time, mark, status or state, then in words what became of which event where."""
+    day = f"{iso(attempt.started_at)[:10]} " if dated else ""
+    return f"{day}{clock(attempt.started_at)}  {_mark(attempt)}  {_sentence(attempt)}"
+
+
+def fired_lines(attempt: Attempt) -> Iterator[str]:
+    """What happened, in a line; below it the answer's body, where that is not 2xx."""
+    yield attempt_line(attempt)
+    if attempt.outcome.state is not State.DELIVERED:
+        yield _INDENT + _NEVER_AGAIN
+    elif not _is_good(attempt):
+        yield from (_INDENT + line for line in _text_lines(attempt.outcome.answer))
+
+
+def show_lines(attempt: Attempt) -> Iterator[str]:
+    """All that the ledger knows of an attempt."""
+    yield attempt_line(attempt, dated=True)
+    yield f"  id        {escape(attempt.id)}"
+    if attempt.outcome.delivery:
+        yield f"  delivery  {escape(attempt.outcome.delivery)}"
+    yield f"  body      {next(_text_lines(attempt.body), '')}"
+    for line in _text_lines(attempt.outcome.answer):
+        yield f"  answer    {line}"
+
+
+def _is_good(attempt: Attempt) -> bool:
+    return attempt.outcome.status is not None and 200 <= attempt.outcome.status < 300
+
+
+def _mark(attempt: Attempt) -> str:
+    outcome = attempt.outcome
+    if _is_good(attempt):
+        return style(f"✓ {outcome.status}", "green")
+    if outcome.state in {State.UNKNOWN, State.SENDING}:
+        return style(f"? {outcome.state}", "yellow")
+    return style(f"✗ {outcome.status or outcome.state}", "red")
+
+
+def _sentence(attempt: Attempt) -> str:
+    outcome = attempt.outcome
+    event = style(escape(attempt.event, 60), bold=True)
+    reason = escape(outcome.reason or "")
+    match outcome.state:
+        case State.DELIVERED:
+            delivery = f"  delivery {escape(outcome.delivery[:SHORT])}" if outcome.delivery else ""
+            return f"sent {event} to {attempt.url}  {outcome.milliseconds:.0f} ms  event {_short(attempt)}{delivery}"
+        case State.REFUSED:
+            return f"{event} was not delivered to {attempt.url}: {reason}  event {_short(attempt)}"
+        case State.UNKNOWN:
+            return f"{event} may have arrived at {attempt.url}: {reason}  event {_short(attempt)}"
+        case _:
+            return f"{event} is being sent to {attempt.url}  event {_short(attempt)}"
+
+
+def _short(attempt: Attempt) -> str:
+    return escape(attempt.id[:SHORT])
+
+
+def _text_lines(text: bytes) -> Iterator[str]:
+    for line in text.decode(errors="replace").splitlines():
+        yield escape(line, _LONGEST)
