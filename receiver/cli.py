@@ -1,5 +1,6 @@
 """The command `receiver`: each subcommand parses its options, makes one call, prints what came of it."""
 
+import re
 import signal
 import sys
 import threading
@@ -44,6 +45,12 @@ def main() -> None:
     """
 
 
+def _check_path(_ctx: click.Context, _param: click.Parameter, path: str) -> str:
+    if not re.fullmatch(r"/[A-Za-z0-9._~/-]*", path):
+        raise click.BadParameter("must begin with / and hold only letters, digits and . _ ~ - /")
+    return path
+
+
 @main.command()
 @click.argument("handlers", required=False, envvar="RECEIVER_HANDLERS")
 @click.option("--host", default=HOST, show_default=True, help="Address to listen at.")
@@ -54,7 +61,7 @@ def main() -> None:
     show_default=True,
     help="Port to listen at; 0 takes a free one.",
 )
-@click.option("--path", default=PATH, show_default=True, help="Path of the hook.")
+@click.option("--path", callback=_check_path, default=PATH, show_default=True, help="Path of the hook.")
 @state_option
 @click.option(
     "--schemas", type=click.Path(path_type=Path), help="Directory of schemas that replaces the shipped contract."
@@ -115,8 +122,12 @@ def run(
 
 @main.command("list")
 @click.option("--event", help="Only this event type.")
-@click.option("--verdict", type=click.Choice(list(Verdict)), help="Only with this verdict.")
-@click.option("--run", type=click.Choice(list(RunState)), help="Only those with a handler's run in this state.")
+@click.option("--verdict", type=click.Choice([str(verdict) for verdict in Verdict]), help="Only with this verdict.")
+@click.option(
+    "--run",
+    type=click.Choice([str(state) for state in RunState]),
+    help="Only those with a handler's run in this state.",
+)
 @click.option("--since", type=Duration(), help="Only those received in the last 30s, 5m, 2h or 7d.")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="At most so many, the newest.")
 @state_option

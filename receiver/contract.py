@@ -14,6 +14,7 @@ from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urljoin
 
 import jsonschema_rs
 
@@ -141,9 +142,8 @@ class Contract:
             self._check_name(name, document)
         envelope = self._documents.get(ENVELOPE) or _read(_shipped("schemas") / f"{ENVELOPE}.json")
         self._documents = {**self._documents, ENVELOPE: envelope}
-        self._registry = jsonschema_rs.Registry(
-            [(f"{BASE}{name}.json", document) for name, document in self._documents.items()]
-        )
+        bases = {BASE, *(urljoin(str(document.get("$id", BASE)), ".") for document in self._documents.values())}
+        self._places = {f"{base}{name}.json": doc for base in bases for name, doc in self._documents.items()}
         compiled = {
             name: EventType(name, document, self._compile(name, document)) for name, document in self._documents.items()
         }
@@ -189,11 +189,16 @@ class Contract:
     def _compile(self, name: str, document: Schema) -> jsonschema_rs.Validator:
         try:
             return jsonschema_rs.validator_for(
-                document, registry=self._registry, base_uri=f"{BASE}{name}.json", validate_formats=True, offline=True
+                document, base_uri=f"{BASE}{name}.json", validate_formats=True, retriever=self._neighbour
             )
         except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
             reason = getattr(error, "message", str(error))
             raise ContractError(f"{self.directory / name}.json: not a usable schema: {reason}") from error
+
+    def _neighbour(self, uri: str) -> Schema:
+        if uri not in self._places:
+            raise LookupError("it leads out of the directory, and nothing is fetched")
+        return self._places[uri]
 
     def _explain(self, event_type: EventType, payload: object) -> tuple[Violation, ...]:
         from jsonschema.exceptions import best_match
@@ -209,7 +214,7 @@ class Contract:
         from referencing import Registry
         from referencing.jsonschema import DRAFT202012
 
-        resources = ((f"{BASE}{n}.json", DRAFT202012.create_resource(d)) for n, d in self._documents.items())
+        resources = ((place, DRAFT202012.create_resource(schema)) for place, schema in self._places.items())
         registry: Any = Registry().with_resources(resources)  # its own retrieve refuses: nothing is fetched
         cls = validator_for(event_type.schema, default=Draft202012Validator)
         # jsonschema knows no base URI but the `$id`, so a schema is entered by its place in the registry.

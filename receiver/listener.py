@@ -4,6 +4,7 @@ had begun.
 In: a WSGI application and a socket. Knows nothing of what the application does.
 """
 
+import os
 import socket
 import threading
 import time
@@ -51,7 +52,7 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = (os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)).lower()
         raise ListenerError(
             f"cannot listen at {host}:{port}: {reason}; another --port may be free, 0 takes one that is"
         ) from error

@@ -98,6 +98,7 @@ def full_record(entry: Entry) -> dict[str, Any]:
         "headers": dict(entry.headers),
         "data": value.get("data") if isinstance(value, dict) else None,
         "violations": [asdict(violation) for violation in entry.violations],
+        "runs": [{**run_record(run), "traceback": run.error} for run in entry.runs],
     }
 
 
@@ -108,7 +109,7 @@ def run_record(run: Run) -> dict[str, Any]:
         "attempt": run.attempt,
         "started_at": run.started_at and iso(run.started_at),
         "milliseconds": run.milliseconds,
-        "error": run.error,
+        "error": run.error and _kind_and_place(run.error),
     }
 
 

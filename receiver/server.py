@@ -21,6 +21,7 @@ from receiver.intake import Intake, hook_app
 from receiver.listener import listen, serving
 from receiver.report import Report
 from receiver.settings import HOST, MAX_BODY, PATH, PORT, STATE
+from receiver.terminal import plain
 from receiver.worker import Worker
 
 
@@ -50,7 +51,8 @@ def create_app(
     """The receiver as a WSGI application, for a server of the user's own.
 
     The inbox is opened and the worker started here, so call it in the process that serves (not before a fork). Several
-    processes can share one inbox: one of them runs the handlers. What happens is logged as `receiver`, level INFO.
+    processes can share one inbox: one of them runs the handlers. It ends with the process, or with
+    `app.extensions["receiver"].close()`. What happens is logged as `receiver`, level INFO.
 
     Args:
         handlers: what runs for each event; none by default.
@@ -63,12 +65,15 @@ def create_app(
     Raises:
         ContractError, HandlersError, StoreError: what was given cannot be used.
     """
-    report = Report(logging.getLogger("receiver").info)
+    log = logging.getLogger("receiver")
+    report = Report(lambda line: log.info(plain(line)))
     rooms = _Rooms.open(
         handlers or Handlers(), report, Path(state), Path(schemas) if schemas else None, lenient, max_body
     )
     atexit.register(rooms.close)
-    return hook_app(rooms.intake, path)
+    app = hook_app(rooms.intake, path)
+    app.extensions["receiver"] = rooms
+    return app
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from receiver.terminal import did_you_mean
+from receiver.terminal import did_you_mean, write_anyhow
 
 HOST = "127.0.0.1"
 PORT = 8787
@@ -58,6 +58,7 @@ class Group(click.Group):
         super().add_command(cmd, name)
 
     def invoke(self, ctx: click.Context) -> Any:
+        write_anyhow()
         values = self._project_values()
         ctx.default_map = dict.fromkeys(self.commands, values)
         try:

@@ -4,9 +4,11 @@ What a webhook carries reaches a terminal only through `escape`: printable ASCII
 or look-alike character of a payload is ever acted on. Knows nothing of deliveries or attempts.
 """
 
+import io
 import json
 import os
 import queue
+import sys
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
@@ -40,6 +42,11 @@ def style(text: str, colour: str | None = None, *, bold: bool = False, dim: bool
     return click.style(text, fg=colour, bold=bold or None, dim=dim or None)
 
 
+def plain(text: str) -> str:
+    """`text` without colours, for where it goes past `click.echo`."""
+    return click.unstyle(text)
+
+
 def clock(micros: int) -> str:
     """The local time of day of a moment in microseconds since 1970, UTC: `16:34:35`."""
     return datetime.fromtimestamp(micros / 1e6, UTC).astimezone().strftime("%H:%M:%S")
@@ -54,6 +61,13 @@ def shorten(path: Path) -> str:
     """A path as seen from the current directory, where it lies below that."""
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def write_anyhow() -> None:
+    """From now on what stdout and stderr cannot encode is escaped rather than an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def as_json(record: object) -> str:
@@ -109,6 +123,11 @@ class Printer:
         with suppress(BrokenPipeError):  # who read our output has gone: go on without
             while (text := self._lines.get()) is not None:
                 click.echo(text, file=self._stream)
-                if self._dropped and self._lines.empty():
-                    click.echo(f"... {self._dropped} lines were not printed: the terminal did not take them", err=True)
-                    self._dropped = 0
+                if self._lines.empty():
+                    self._own_up()
+            self._own_up()
+
+    def _own_up(self) -> None:
+        if self._dropped:
+            warn(f"{self._dropped} lines were not printed: the terminal did not take them")
+            self._dropped = 0

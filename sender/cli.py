@@ -95,6 +95,8 @@ def fire(
     Exit codes: 0 answered 2xx, 1 answered otherwise, 2 usage (nothing sent), 3 refused (certainly not delivered), 4
     unknown (may have arrived).
     """
+    if timeout <= 0:
+        raise click.BadParameter("must be more than 0", param_hint="--timeout")
     if sample and data:
         raise click.UsageError("--sample and --data exclude each other")
     url = normalised(to)

@@ -6,6 +6,7 @@ does none of it (tests/test_post.py counts at a raw socket). Knows nothing of th
 """
 
 import http.client
+import re
 import socket
 import threading
 import time
@@ -39,6 +40,8 @@ _HEADERS = {
     "Accept-Encoding": "identity",
     "Connection": "close",
 }
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, 5.1
+_HEADER_VALUE = re.compile(r"[\t -~\x80-\xff]*")  # RFC 9110, 5.5
 
 
 def prepare(url: str, body: bytes, headers: Mapping[str, str]) -> requests.PreparedRequest:
@@ -47,16 +50,19 @@ def prepare(url: str, body: bytes, headers: Mapping[str, str]) -> requests.Prepa
     Raises:
         EndpointError: a header or the URL is not HTTP.
     """
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+            raise EndpointError(f"header {name!r}: a name is letters, digits and -, a value is one line of Latin-1")
     try:
         return requests.Request("POST", url, data=body, headers={**_HEADERS, **headers}).prepare()
-    except (requests.RequestException, ValueError) as error:
-        raise EndpointError(str(error)) from error
+    except (requests.RequestException, ValueError) as error:  # a host name that IDNA does not take
+        raise EndpointError(f"{url}: {error}") from error
 
 
 def post(request: requests.PreparedRequest, seconds: float) -> Outcome:
     """Sends the request, once, and returns within `seconds` (a slow name server aside, before anything was sent).
 
-    `delivered`: the head of an answer came, whatever became of its body. `refused`: the connection was never ready, so
+    `delivered`: the status line of an answer came, whatever became of its body. `refused`: the connection was never ready, so
     no byte of the request left. `unknown`: anything in between, Ctrl-C too.
     """
     wire = _Wire(seconds)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from receiver.terminal import clock, escape, iso, style
+from sender.endpoints import is_local
 from sender.ledger import Attempt, State
 
 SHORT = 8
@@ -57,6 +58,8 @@ def fired_lines(attempt: Attempt) -> Iterator[str]:
     yield attempt_line(attempt)
     if attempt.outcome.state is not State.DELIVERED:
         yield _INDENT + _NEVER_AGAIN
+        if attempt.outcome.state is State.REFUSED and is_local(attempt.url):
+            yield f"{_INDENT}Does a receiver listen there? `receiver run` starts one."
     elif not _is_good(attempt):
         yield from (_INDENT + line for line in _text_lines(attempt.outcome.answer))
 

@@ -1,0 +1,241 @@
+"""What the tests stand on: real processes, real sockets, a receiver in this process, and a peer that does just what it is told."""
+
+import json
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from receiver.contract import Contract
+from receiver.handlers import Handlers
+from receiver.report import Report
+from receiver.server import Server, serve
+
+ROOT = Path(__file__).resolve().parent.parent
+SOON = 20.0
+"""Seconds within which what has to happen happens, however busy the machine is."""
+
+BODY = json.dumps(
+    {"event": "transactions.fetched", "data": {"consentId": "c2d1f8a4-0b5e-4f0e-9b7a-6e7d3c1f2a90"}}
+).encode()
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each test works in an empty directory, without settings or proxies of who runs it."""
+    for name in list(os.environ):
+        if name.startswith(("RECEIVER_", "SENDER_")) or name.lower().endswith("_proxy") or name == "NO_COLOR":
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def no_thread_left() -> Iterator[None]:
+    """A test leaves no thread of ours behind."""
+    before = set(threading.enumerate())
+    yield
+    until = time.monotonic() + SOON
+    while (left := set(threading.enumerate()) - before) and time.monotonic() < until:
+        for thread in left:
+            thread.join(0.05)
+    assert not left
+
+
+@pytest.fixture(scope="session")
+def contract() -> Contract:
+    return Contract()
+
+
+def wait_for(condition: Callable[[], Any], what: str) -> Any:
+    """The first true value of `condition`, which has to come soon."""
+    until = time.monotonic() + SOON
+    while time.monotonic() < until:
+        if value := condition():
+            return value
+        time.sleep(0.005)  # a poll, not a guess: it ends when the condition holds
+    raise AssertionError(f"waited {SOON} s in vain for {what}")
+
+
+def command(*words: str, **more: Any) -> "subprocess.CompletedProcess[str]":
+    """Runs `receiver ...` or `sender ...` in a process of its own, to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", *words], capture_output=True, text=True, timeout=60, check=False, **more
+    )
+
+
+@dataclass
+class Process:
+    """A `receiver run --json` of its own."""
+
+    popen: "subprocess.Popen[str]"
+    lines: list[dict[str, Any]] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return str(self.wait(type="ready")["url"])
+
+    def wait(self, **wanted: Any) -> dict[str, Any]:
+        """The first line that has these members."""
+        found = wait_for(
+            lambda: self.find(**wanted) or self.popen.poll() is not None and [None], f"a line with {wanted}"
+        )
+        assert found[0], f"it ended ({self.popen.returncode}) without a line with {wanted}: {self.errors}"
+        return dict(found[0])
+
+    def find(self, **wanted: Any) -> list[Any]:
+        return [line for line in self.lines if wanted.items() <= line.items()]
+
+    def kill(self) -> None:
+        self.popen.kill()
+        self.popen.wait()
+
+    def stop(self) -> int:
+        self.popen.send_signal(signal.SIGTERM)
+        return self.popen.wait(SOON)
+
+
+@pytest.fixture
+def receiving() -> Iterator[Callable[..., Process]]:
+    """Starts `receiver run --json --port 0 ...` in a process of its own; it is killed at the end, if it still lives."""
+    started: list[Process] = []
+
+    def start(*options: str, **more: Any) -> Process:
+        words = [sys.executable, "-m", "receiver", "run", "--json", "--port", "0", *options]
+        popen = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
+        process = Process(popen)
+        started.append(process)
+        threading.Thread(
+            target=_collect, args=(popen.stdout, lambda line: process.lines.append(json.loads(line)))
+        ).start()
+        threading.Thread(target=_collect, args=(popen.stderr, process.errors.append)).start()
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+    for process in started:
+        process.popen.stdout.close()
+        process.popen.stderr.close()
+
+
+def _collect(stream: Any, take: Callable[[str], None]) -> None:
+    with suppress(ValueError):  # closed under us, at the end of the test
+        for line in stream:
+            take(line)
+
+
+@dataclass
+class Here:
+    """A receiver in this process."""
+
+    server: Server
+    told: list[dict[str, Any]]
+
+    def post(self, body: bytes = BODY, headers: dict[str, str] | None = None, **more: Any) -> requests.Response:
+        return requests.post(
+            self.server.url, data=body, headers=JSON if headers is None else headers, timeout=SOON, **more
+        )
+
+    def wait(self, **wanted: Any) -> dict[str, Any]:
+        return dict(wait_for(lambda: [t for t in self.told if wanted.items() <= t.items()], f"a line with {wanted}")[0])
+
+
+@contextmanager
+def receiving_here(state: Path, handlers: Handlers | None = None, **options: Any) -> Iterator[Here]:
+    """A receiver in this process, on a free port."""
+    told: list[dict[str, Any]] = []
+    report = Report(lambda line: told.append(json.loads(line)), as_records=True)
+    with serve(handlers or Handlers(), report, port=0, state=state, **options) as server:
+        yield Here(server, told)
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[Here]:
+    """A receiver in this process, without handlers."""
+    with receiving_here(tmp_path / "state") as receiver:
+        yield receiver
+
+
+@dataclass
+class Peer:
+    """A TCP server that reads whole requests, keeps each, and lets `answer` do what it likes with the connection."""
+
+    url: str
+    requests: list[bytes] = field(default_factory=list)
+
+
+@pytest.fixture
+def peer() -> Iterator[Callable[..., Peer]]:
+    """Starts a peer; `answer(connection)` is called for each request read, `greet(connection)` for each connection."""
+    listeners: list[socket.socket] = []
+    threads: list[threading.Thread] = []
+
+    def start(
+        answer: Callable[[socket.socket], None], greet: Callable[[socket.socket], socket.socket] | None = None
+    ) -> Peer:
+        listener = socket.create_server(("127.0.0.1", 0))
+        started = Peer(f"http://127.0.0.1:{listener.getsockname()[1]}/hook")
+        thread = threading.Thread(
+            target=_peer, args=(listener, started, answer, greet or (lambda connection: connection))
+        )
+        thread.start()
+        listeners.append(listener)
+        threads.append(thread)
+        return started
+
+    yield start
+    for listener in listeners:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+    for thread in threads:
+        thread.join(SOON)
+
+
+def _peer(
+    listener: socket.socket,
+    peer: Peer,
+    answer: Callable[[socket.socket], None],
+    greet: Callable[[socket.socket], socket.socket],
+) -> None:
+    while True:
+        try:
+            connection, _ = listener.accept()
+        except OSError:
+            return
+        with suppress(OSError), closing(greet(connection)) as greeted:
+            greeted.settimeout(SOON)
+            while request := read_request(greeted):
+                peer.requests.append(request)
+                answer(greeted)
+
+
+def read_request(connection: socket.socket) -> bytes:
+    """One whole request; empty when the connection ends."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        if not (part := connection.recv(65536)):
+            return b""
+        data += part
+    head, _, body = data.partition(b"\r\n\r\n")
+    lengths = [line.split(b":")[1] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+    while len(body) < int(lengths[0] if lengths else 0):
+        body += connection.recv(65536)
+    return head + b"\r\n\r\n" + body
+
+
+__all__ = ["BODY", "JSON", "ROOT", "SOON", "Here", "Peer", "Process", "command", "queue", "receiving_here", "wait_for"]

@@ -1,0 +1,135 @@
+"""The inbox's contract: store, claim, finish, read. A second implementation would run these too."""
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from receiver.contract import Verdict, Violation
+from receiver.inbox import Entry, Inbox, InboxError, Run, RunState
+from receiver.store import new_id, now
+
+BODY = b'{"event": "a.b", "data": {"n": 1}}'
+
+
+def entry(**more: object) -> Entry:
+    base = Entry(new_id(), now(), "a.b", Verdict.VALID, 202, len(BODY), {"Content-Type": "application/json"}, BODY, ())
+    return replace(base, **more)  # type: ignore[arg-type]
+
+
+def pending(*handlers: str) -> tuple[Run, ...]:
+    return tuple(Run(handler, 1, RunState.PENDING) for handler in handlers)
+
+
+@pytest.fixture
+def inbox(tmp_path: Path) -> Iterator[Inbox]:
+    with closing(Inbox(tmp_path / "state")) as inbox:
+        yield inbox
+
+
+def put(inbox: Inbox, *entries: Entry) -> None:
+    for one in entries:
+        inbox.store(one, then=lambda: None)
+
+
+def test_an_entry_is_read_as_it_was_stored(inbox: Inbox) -> None:
+    violations = (Violation("/data/a~1b", "type", "must be string, is null"), Violation("", "required", "x"))
+    body = bytes(range(256))
+    stored = entry(body=body, size=5000, event=None, verdict=Verdict.MALFORMED, status=400, violations=violations)
+    stored = replace(stored, headers={"B": "1, 2", "A": "\xe9"}, runs=pending("f", "g"))
+    put(inbox, stored)
+    assert inbox.entry(stored.id) == stored
+    assert list(inbox.entry(stored.id).headers) == ["B", "A"]
+
+
+def test_entries_are_listed_newest_first_in_the_order_of_storing_whatever_the_clock_said(inbox: Inbox) -> None:
+    first, second, third = entry(received_at=300), entry(received_at=100), entry(received_at=200)
+    put(inbox, first, second, third)
+    assert inbox.entries() == [third, second, first]
+    assert inbox.entries(limit=2) == [third, second]
+
+
+def test_entries_are_found_by_event_verdict_state_of_a_run_and_time(inbox: Inbox) -> None:
+    a = entry(runs=pending("f"), received_at=100)
+    b = entry(event="c", verdict=Verdict.INVALID, status=422, received_at=200)
+    put(inbox, a, b)
+    assert inbox.entries(event="c") == [b]
+    assert inbox.entries(verdict="valid") == [a]
+    assert inbox.entries(run="pending") == [a]
+    assert inbox.entries(run="failed") == []
+    assert inbox.entries(since=150) == [b]
+    assert inbox.entries(event="c", verdict="valid") == []
+
+
+def test_an_id_may_be_shortened_while_it_is_unambiguous(inbox: Inbox) -> None:
+    put(inbox, *(entry(id=id_) for id_ in ("aa00000000000000", "ab00000000000000", "ff00000000000000")))
+    assert inbox.entry("aa").id == "aa00000000000000"
+    assert inbox.entry("f").id == "ff00000000000000"
+    with pytest.raises(InboxError, match=r"fits several deliveries \(aa.*, ab.*give more"):
+        inbox.entry("a")
+    for missing in ("", "c", "%", "aa000000000000000"):
+        with pytest.raises(InboxError, match="no delivery"):
+            inbox.entry(missing)
+
+
+def test_runs_are_claimed_in_the_order_of_storing_and_only_for_handlers_that_are_there(inbox: Inbox) -> None:
+    first, second = entry(runs=pending("f", "gone")), entry(runs=pending("f"))
+    put(inbox, first, second)
+    assert [(claim.delivery.id, claim.handler) for claim in inbox.claims(["f"])] == [(first.id, "f"), (second.id, "f")]
+    assert len(inbox.claims(["f"], most=1)) == 1
+    assert inbox.claims([]) == []
+    assert inbox.entry(first.id).runs[1].state == "pending"
+
+
+def test_a_claim_carries_the_delivery_as_a_handler_gets_it(inbox: Inbox) -> None:
+    stored = entry(runs=pending("f"))
+    put(inbox, stored)
+    (claim,) = inbox.claims(["f"])
+    delivery = claim.delivery
+    assert (delivery.id, delivery.event, delivery.data, delivery.body) == (stored.id, "a.b", {"n": 1}, BODY)
+    assert (delivery.headers, delivery.attempt) == (stored.headers, 1)
+    assert delivery.received_at.timestamp() == pytest.approx(stored.received_at / 1e6)
+    assert delivery.received_at.tzname() == "UTC"
+
+
+def test_a_run_goes_from_pending_through_running_to_its_end(inbox: Inbox) -> None:
+    stored = entry(runs=pending("f"))
+    put(inbox, stored)
+    (claim,) = inbox.claims(["f"])
+    started_at = inbox.begin(claim)
+    assert inbox.entry(stored.id).runs == (Run("f", 1, RunState.RUNNING, started_at),)
+    assert inbox.claims(["f"]) == []
+    ended = Run("f", 1, RunState.FAILED, started_at, 12.5, "Traceback")
+    inbox.finish(claim, ended)
+    assert inbox.entry(stored.id).runs == (ended,)
+    assert inbox.count(RunState.FAILED) == {"f": 1}
+
+
+def test_what_was_running_is_interrupted_and_what_was_pending_is_not(inbox: Inbox) -> None:
+    put(inbox, entry(runs=pending("f", "g")))
+    inbox.begin(inbox.claims(["f"])[0])
+    inbox.interrupt()
+    assert inbox.count(RunState.INTERRUPTED) == {"f": 1}
+    assert inbox.count(RunState.PENDING) == {"g": 1}
+
+
+def test_an_inbox_that_no_receiver_made_is_not_made_by_looking(tmp_path: Path) -> None:
+    with pytest.raises(InboxError, match="`receiver run` makes one"):
+        Inbox.existing(tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_two_processes_read_and_write_the_same_inbox(inbox: Inbox, tmp_path: Path) -> None:
+    with closing(Inbox.existing(tmp_path / "state")) as other:
+        put(inbox, one := entry())
+        put(other, two := entry())
+        assert inbox.entries() == other.entries() == [two, one]
+
+
+def test_equal_bodies_are_kept_both(inbox: Inbox) -> None:
+    """The provider sends no id: two equal bodies can both be meant."""
+    put(inbox, entry(), entry())
+    assert [json.loads(one.body) for one in inbox.entries()] == [json.loads(BODY)] * 2

@@ -1,0 +1,118 @@
+"""The listener: what had begun is finished, what is slow or broken stops nobody else."""
+
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import requests
+from conftest import BODY, JSON, SOON, Here, receiving_here, wait_for
+
+from receiver.listener import ListenerError, listen
+
+HEAD = b"POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+
+
+def connect(here: Here) -> socket.socket:
+    port = int(here.server.url.rsplit(":", 1)[1].split("/")[0])
+    connection = socket.create_connection(("127.0.0.1", port), timeout=SOON)
+    return connection
+
+
+def answer_of(connection: socket.socket) -> bytes:
+    data = b""
+    while part := connection.recv(65536):
+        data += part
+    return data
+
+
+def test_a_busy_port_is_told_with_what_to_do() -> None:
+    with listen("127.0.0.1", 0) as taken, pytest.raises(ListenerError, match="address already in use; another --port"):
+        listen("127.0.0.1", taken.getsockname()[1])
+
+
+def test_a_host_that_is_not_this_machine_is_told() -> None:
+    with pytest.raises(ListenerError, match="cannot listen at 192.0.2.1:0"):
+        listen("192.0.2.1", 0)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+def test_listens_at_each_spelling_of_this_machine(tmp_path: Path, host: str) -> None:
+    with receiving_here(tmp_path / "state", host=host) as here:
+        assert here.server.url.startswith(f"http://[{host}]:" if ":" in host else f"http://{host}:")
+        assert here.post().status_code == 202
+
+
+def test_a_request_that_had_begun_when_the_receiver_was_stopped_is_stored_and_answered(tmp_path: Path) -> None:
+    with receiving_here(tmp_path / "state") as here:
+        connection = connect(here)
+        connection.sendall(HEAD + b"Content-Length: %d\r\nConnection: close\r\n\r\n" % len(BODY) + BODY[:10])
+        assert here.post().status_code == 202  # so the first one has been read up to there
+        late = threading.Timer(0.3, connection.sendall, [BODY[10:]])
+        late.start()
+    with connection:
+        assert answer_of(connection).startswith(b"HTTP/1.1 202 ")
+    late.join()
+    with receiving_here(tmp_path / "state") as again:
+        assert [entry.body for entry in again.server.inbox.entries()] == [BODY, BODY]
+
+
+def test_idle_connections_do_not_delay_the_stop(tmp_path: Path) -> None:
+    with receiving_here(tmp_path / "state") as here, requests.Session() as session:
+        session.post(here.server.url, data=BODY, headers=JSON, timeout=SOON)
+        idle = connect(here)
+        began = time.monotonic()
+    assert time.monotonic() - began < 5
+    idle.close()
+
+
+def test_many_slow_requests_do_not_keep_a_good_one_waiting(here: Here) -> None:
+    slow = [connect(here) for _ in range(60)]
+    for connection in slow:
+        connection.sendall(HEAD + b"Content-Length: 100\r\n\r\n{")
+    began = time.monotonic()
+    assert here.post().status_code == 202
+    assert time.monotonic() - began < 5
+    for connection in slow:
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (HEAD + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}", b"400"),
+        (HEAD + b"Content-Length: x\r\n\r\n{}", b"400"),
+        ((HEAD + b"X: ").ljust(32 << 10, b"y"), b"431"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\nnonsense\r\n\r\n", b"400"),
+        (b"nonsense\r\n\r\n", b"400"),
+    ],
+)
+def test_what_is_not_http_is_refused_and_the_next_good_one_is_served(
+    here: Here, request_: bytes, status: bytes
+) -> None:
+    with connect(here) as connection:
+        connection.sendall(request_)
+        assert answer_of(connection).split(b" ")[1] == status
+    assert here.post().status_code == 202
+    assert len(here.server.inbox.entries()) == 1
+
+
+def test_the_rest_of_a_body_that_is_too_large_is_not_taken_for_a_request(tmp_path: Path) -> None:
+    inner = HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
+    with receiving_here(tmp_path / "state", max_body=10) as here:
+        with connect(here) as connection:
+            connection.sendall(HEAD + b"Content-Length: 100000\r\n\r\n" + inner)
+            assert answer_of(connection).count(b"HTTP/1.1") == 1
+        wait_for(lambda: here.server.inbox.entries(), "the head to be kept")
+        assert [entry.status for entry in here.server.inbox.entries()] == [413]
+
+
+def test_pipelined_requests_are_each_stored_and_answered_in_order(here: Here) -> None:
+    one = HEAD + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
+    last = HEAD + b"Connection: close\r\nContent-Length: 2\r\n\r\n{}"
+    with connect(here) as connection:
+        connection.sendall(one * 3 + last)
+        statuses = [part.split(b" ")[1] for part in answer_of(connection).split(b"HTTP/1.1")[1:]]
+    assert statuses == [b"202", b"202", b"202", b"422"]
+    assert [entry.status for entry in here.server.inbox.entries()] == [422, 202, 202, 202]

@@ -1,0 +1,145 @@
+"""The store: durable, private, one writer; a failure is told with its remedy and takes nothing else with it."""
+
+import sqlite3
+import stat
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from conftest import wait_for
+
+from receiver.store import Store, StoreError, new_id, now
+
+TABLES = "CREATE TABLE note (id TEXT PRIMARY KEY, text TEXT) STRICT"
+INSERT = "INSERT INTO note VALUES (?, ?)"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "notes.db"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[Store]:
+    with closing(Store(path, TABLES, 1)) as store:
+        yield store
+
+
+def test_what_was_written_is_read_by_who_opens_the_file_next(path: Path) -> None:
+    with closing(Store(path, TABLES, 1)) as store:
+        assert store.write((INSERT, ("a", "x")), (INSERT, ("b", "y"))) == [1, 1]
+    with closing(Store(path, TABLES, 1)) as store:
+        assert [row["id"] for row in store.read("SELECT id FROM note ORDER BY id")] == ["a", "b"]
+
+
+def test_only_its_owner_can_enter_the_directory_and_read_the_files(store: Store, path: Path) -> None:
+    store.write((INSERT, ("a", "x")))
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    files = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.glob("notes.db*")}
+    assert files == {"notes.db": 0o600, "notes.db-wal": 0o600, "notes.db-shm": 0o600}
+
+
+def test_git_never_sees_what_is_in_the_directory(store: Store) -> None:
+    assert (store.path.parent / ".gitignore").read_text() == "*\n"
+
+
+def test_the_file_is_in_wal_mode_and_synced_at_each_commit(store: Store) -> None:
+    assert store.read("PRAGMA journal_mode")[0][0] == "wal"
+    assert store._writer.execute("PRAGMA synchronous").fetchone()[0] == 2  # FULL: https://sqlite.org/pragma.html
+
+
+def test_writes_that_wait_together_share_a_commit_and_each_is_stored(store: Store, path: Path) -> None:
+    held = sqlite3.connect(path, isolation_level=None)
+    held.execute("BEGIN IMMEDIATE")  # the writer waits for this, and the others for the writer
+    threads = [threading.Thread(target=store.write, args=((INSERT, (str(n), "x")),)) for n in range(20)]
+    commits: list[int] = []
+    store._writer.set_trace_callback(lambda sql: commits.append(1) if sql == "COMMIT" else None)
+    for thread in threads:
+        thread.start()
+    wait_for(lambda: store._jobs.qsize() >= 19, "the jobs to queue up")
+    held.execute("COMMIT")
+    held.close()
+    for thread in threads:
+        thread.join()
+    assert store.read("SELECT count(*) FROM note")[0][0] == 20
+    assert len(commits) == 2  # the first one, then all that had come meanwhile
+
+
+def test_one_that_cannot_be_stored_does_not_take_its_group_with_it(store: Store, path: Path) -> None:
+    store.write((INSERT, ("taken", "x")))
+    held = sqlite3.connect(path, isolation_level=None)
+    held.execute("BEGIN IMMEDIATE")
+    failed: list[str] = []
+
+    def write(id_: str) -> None:
+        try:
+            store.write((INSERT, (f"{id_} also", "x")), (INSERT, (id_, "x")))
+        except StoreError:
+            failed.append(id_)
+
+    threads = [threading.Thread(target=write, args=(id_,)) for id_ in ("first", "a", "taken", "b")]
+    for thread in threads:
+        thread.start()
+    wait_for(lambda: store._jobs.qsize() >= 3, "the jobs to queue up")
+    held.execute("COMMIT")
+    held.close()
+    for thread in threads:
+        thread.join()
+    assert failed == ["taken"]
+    ids = [row["id"] for row in store.read("SELECT id FROM note ORDER BY id")]
+    assert ids == ["a", "a also", "b", "b also", "first", "first also", "taken"]
+
+
+def test_then_is_called_after_the_commit_and_not_after_a_failure(store: Store) -> None:
+    seen: list[int] = []
+    store.write((INSERT, ("a", "x")), then=lambda: seen.append(store.read("SELECT count(*) FROM note")[0][0]))
+    with pytest.raises(StoreError):
+        store.write((INSERT, ("a", "x")), then=lambda: seen.append(-1))
+    assert seen == [1]
+
+
+def test_another_processes_transaction_is_waited_for(store: Store, path: Path) -> None:
+    held = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    held.execute("BEGIN IMMEDIATE")
+    timer = threading.Timer(0.3, lambda: held.execute("COMMIT"))
+    timer.start()
+    assert store.write((INSERT, ("a", "x"))) == [1]
+    timer.join()
+    held.close()
+
+
+def test_a_file_of_a_newer_version_is_refused_and_left_as_it_is(path: Path) -> None:
+    Store(path, TABLES, 2).close()
+    with pytest.raises(StoreError, match=r"written by a newer version \(format 2, this one knows 1\); upgrade"):
+        Store(path, TABLES, 1)
+    Store(path, TABLES, 2).close()
+
+
+def test_what_is_no_database_is_refused_with_a_remedy_and_left_as_it_is(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"these are not the bytes of a database" * 100)
+    with pytest.raises(StoreError, match="no SQLite database; move it away"):
+        Store(path, TABLES, 1)
+    assert path.read_bytes().startswith(b"these are not")
+
+
+def test_a_place_where_no_directory_can_be_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(StoreError, match="file"):
+        Store(tmp_path / "file" / "notes.db", TABLES, 1)
+
+
+def test_after_close_nothing_is_written_and_a_second_close_does_nothing(path: Path) -> None:
+    store = Store(path, TABLES, 1)
+    store.close()
+    store.close()
+    with pytest.raises(StoreError, match="closed"):
+        store.write((INSERT, ("a", "x")))
+
+
+def test_ids_are_sixteen_hexadecimal_digits_and_moments_are_microseconds() -> None:
+    assert len({new_id() for _ in range(1000)}) == 1000
+    assert all(len(new_id()) == 16 and int(new_id(), 16) >= 0 for _ in range(10))
+    assert 1.7e15 < now() < 1e16

@@ -1,0 +1,105 @@
+"""What reaches a terminal: colour only where it is wanted, text from outside only as printable ASCII, and never a wait."""
+
+import io
+import os
+import threading
+import time
+from pathlib import Path
+
+import click
+import pytest
+
+from receiver.terminal import LONGEST, WAITING_LINES, Printer, as_json, did_you_mean, escape, iso, plain, shorten, style
+
+HOSTILE = [
+    "\x1b[31mred",
+    "a\nb",
+    "a\rb",
+    "\x07",
+    "\x7f",
+    "\x9b31m",
+    "\u202egnp.exe",
+    "\u200b",
+    "\x00",
+    "\ud800",
+    "é",
+    "\U0001f600",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_text_from_outside_is_printable_ascii(text: str) -> None:
+    shown = escape(text)
+    assert shown.isascii()
+    assert shown.isprintable()
+    assert as_json({"text": text}).isascii()
+
+
+def test_text_from_outside_is_cut() -> None:
+    assert len(escape("x" * 1000)) == LONGEST + 3
+    assert escape('say "x" \\') == 'say "x" \\\\'
+
+
+def test_colour_is_left_out_where_the_environment_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert style("x", "red") == "\x1b[31mx\x1b[0m"
+    assert plain(style("x", "red", bold=True)) == "x"
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert style("x", "red", bold=True) == "x"
+
+
+def test_a_hint_names_the_nearest_or_all() -> None:
+    assert did_you_mean("colour", ["color", "size"]) == "did you mean 'color'?"
+    assert did_you_mean("zzz", ["b", "a"]) == "known are: a, b"
+    assert did_you_mean("zzz", []) == "known are: none"
+
+
+def test_moments_are_rfc_3339(tmp_path: Path) -> None:
+    assert iso(1_700_000_000_000_001) == "2023-11-14T22:13:20.000001Z"
+
+
+def test_paths_are_shown_from_here(tmp_path: Path) -> None:
+    assert shorten(tmp_path / "a" / "b") == "a/b"
+    assert shorten(Path("/nowhere/else")) == "/nowhere/else"
+
+
+class TestPrinter:
+    def test_writes_lines_in_their_order(self) -> None:
+        stream = io.StringIO()
+        with Printer(stream) as printer:
+            for number in range(1000):
+                printer.line(str(number))
+        assert stream.getvalue() == "".join(f"{number}\n" for number in range(1000))
+
+    def test_never_waits_for_a_terminal_that_takes_nothing(self, capfd: pytest.CaptureFixture[str]) -> None:
+        reading, writing = os.pipe()  # holds 64 KiB, then blocks who writes
+        with open(writing, "w") as stream, Printer(stream) as printer:  # noqa: PTH123 - a descriptor, not a path
+            began = time.monotonic()
+            for _ in range(WAITING_LINES + 5000):
+                printer.line("x" * 100)
+            assert time.monotonic() - began < 10
+            drain = threading.Thread(target=_drain, args=(reading,))
+            drain.start()
+        drain.join()
+        assert "lines were not printed" in capfd.readouterr().err
+
+    def test_goes_on_when_the_reader_has_gone(self) -> None:
+        reading, writing = os.pipe()
+        os.close(reading)
+        stream = os.fdopen(writing, "w")
+        with Printer(stream) as printer:
+            printer.line("x")
+        with pytest.raises(BrokenPipeError):
+            stream.close()
+
+
+def _drain(descriptor: int) -> None:
+    while os.read(descriptor, 1 << 16):
+        pass
+    os.close(descriptor)
+
+
+def test_click_strips_colour_off_a_tty() -> None:
+    """Our lines rely on it."""
+    stream = io.StringIO()
+    click.echo(style("x", "red"), file=stream)
+    assert stream.getvalue() == "x\n"

@@ -1,0 +1,154 @@
+"""The worker: every stored run is started, in order, whatever the one before it did; only one process runs them."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import SOON, wait_for
+from test_inbox import entry, pending, put
+
+from receiver import Delivery, Handlers
+from receiver.inbox import Inbox, RunState
+from receiver.report import Report
+from receiver.worker import Worker
+
+
+@pytest.fixture
+def inbox(tmp_path: Path) -> Iterator[Inbox]:
+    with closing(Inbox(tmp_path / "state")) as inbox:
+        yield inbox
+
+
+@contextmanager
+def working(inbox: Inbox, handlers: Handlers) -> Iterator[tuple[Worker, list[Any]]]:
+    told: list[Any] = []
+    worker = Worker(inbox, handlers, Report(lambda line: told.append(json.loads(line)), as_records=True))
+    worker.start()
+    try:
+        yield worker, told
+    finally:
+        worker.close()
+
+
+def handlers_of(*functions: Callable[[Delivery], Any]) -> Handlers:
+    handlers = Handlers()
+    for function in functions:
+        handlers.on("*")(function)
+    return handlers
+
+
+def ended(inbox: Inbox, runs: int) -> bool:
+    return sum(inbox.count(RunState.DONE).values()) + sum(inbox.count(RunState.FAILED).values()) == runs
+
+
+def test_runs_in_the_order_of_storing(inbox: Inbox) -> None:
+    seen: list[str] = []
+
+    def note(delivery: Delivery) -> None:
+        seen.append(delivery.id)
+
+    entries = [entry(runs=pending("note")) for _ in range(100)]
+    put(inbox, *entries)
+    with working(inbox, handlers_of(note)):
+        wait_for(lambda: ended(inbox, 100), "all runs")
+    assert seen == [one.id for one in entries]
+
+
+@pytest.mark.parametrize("raised", [ValueError("secret"), SystemExit(1), KeyboardInterrupt(), RecursionError()])
+def test_a_handler_that_raises_is_recorded_with_its_traceback_and_stops_no_other(
+    inbox: Inbox, raised: BaseException
+) -> None:
+    def broken(delivery: Delivery) -> None:
+        raise raised
+
+    def sound(delivery: Delivery) -> None: ...
+
+    put(inbox, first := entry(runs=pending("broken", "sound")), second := entry(runs=pending("sound")))
+    with working(inbox, handlers_of(broken, sound)) as (_, told):
+        wait_for(lambda: len(told) == 3, "three outcomes")
+    failed, done = inbox.entry(first.id).runs
+    assert (failed.state, done.state, inbox.entry(second.id).runs[0].state) == ("failed", "done", "done")
+    assert failed.error is not None
+    assert failed.error.startswith("Traceback")
+    assert type(raised).__name__ in failed.error
+    assert "receiver/worker.py" not in failed.error
+    assert [(line["id"], line["handler"], line["state"]) for line in told] == [
+        (first.id, "broken", "failed"),
+        (first.id, "sound", "done"),
+        (second.id, "sound", "done"),
+    ]
+
+
+def test_each_handler_gets_data_of_its_own(inbox: Inbox) -> None:
+    seen: list[Any] = []
+
+    def spoil(delivery: Delivery) -> None:
+        delivery.data.clear()
+
+    def read(delivery: Delivery) -> None:
+        seen.append(delivery.data)
+
+    put(inbox, entry(runs=pending("spoil", "read")))
+    with working(inbox, handlers_of(spoil, read)):
+        wait_for(lambda: seen, "the second handler")
+    assert seen == [{"n": 1}]
+
+
+def test_what_was_stored_while_no_worker_lived_is_run_and_what_was_running_is_interrupted(inbox: Inbox) -> None:
+    seen: list[str] = []
+
+    def note(delivery: Delivery) -> None:
+        seen.append(delivery.id)
+
+    put(inbox, begun := entry(runs=pending("note")), waiting := entry(runs=pending("note")))
+    inbox.begin(inbox.claims(["note"])[0])
+    with working(inbox, handlers_of(note)):
+        wait_for(lambda: ended(inbox, 1), "the run that waited")
+    assert seen == [waiting.id]
+    assert inbox.entry(begun.id).runs[0].state == "interrupted"
+
+
+def test_of_two_on_one_inbox_only_the_first_runs_handlers_until_it_ends(inbox: Inbox) -> None:
+    seen: list[str] = []
+
+    def one(delivery: Delivery) -> None:
+        seen.append("first")
+
+    first = Worker(inbox, handlers_of(one), Report(lambda line: None))
+    assert first.start() is True
+
+    def one(delivery: Delivery) -> None:  # type: ignore[no-redef]
+        seen.append("second")
+
+    second = Worker(inbox, handlers_of(one), Report(lambda line: None))
+    assert second.start() is False
+    put(inbox, entry(runs=pending("one")))
+    wait_for(lambda: ended(inbox, 1), "the first")
+    first.close()
+    put(inbox, entry(runs=pending("one")))
+    wait_for(lambda: ended(inbox, 2), "the second to take over")
+    second.close()
+    assert seen == ["first", "second"]
+
+
+def test_close_lets_the_run_under_way_finish_and_leaves_the_others_pending(inbox: Inbox) -> None:
+    entered, leave = threading.Event(), threading.Event()
+
+    def slow(delivery: Delivery) -> None:
+        entered.set()
+        assert leave.wait(SOON)
+
+    put(inbox, entry(runs=pending("slow")), entry(runs=pending("slow")))
+    with working(inbox, handlers_of(slow)) as (worker, _):
+        assert entered.wait(SOON)
+        closing_ = threading.Thread(target=worker.close)
+        closing_.start()
+        wait_for(worker._stopping.is_set, "the worker to be told")
+        leave.set()
+        closing_.join()
+        assert inbox.count(RunState.DONE) == {"slow": 1}
+        assert inbox.count(RunState.PENDING) == {"slow": 1}
