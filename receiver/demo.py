@@ -44,7 +44,7 @@ def _fire_all(server: Server, write: Callable[[str], None], stopping: threading.
 
 def _fire(server: Server, event: str, sample: str, write: Callable[[str], None]) -> None:
     chosen = [] if sample == "default" else ["--sample", sample]
-    write(style(f"\n$ {' '.join(['sender', 'fire', event, *chosen])}", "cyan"))
+    write(style(f"$ {' '.join(['sender', 'fire', event, *chosen])}", "cyan"))
     places = ["--to", server.url, "--state", str(server.inbox.path.parent), "--schemas", str(server.contract.directory)]
     command = [sys.executable, "-m", "sender", "fire", event, *chosen, *places]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own command

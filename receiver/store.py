@@ -7,7 +7,6 @@ come from outside.
 
 import os
 import queue
-import secrets
 import sqlite3
 import threading
 import time
@@ -38,7 +37,7 @@ def now() -> int:
 
 def new_id() -> str:
     """A new id, for a delivery or an event: 16 hexadecimal digits."""
-    return secrets.token_hex(8)
+    return os.urandom(8).hex()
 
 
 class StoreError(Exception):

@@ -3,7 +3,7 @@
     receiver run samples/handlers.py
 
 A handler runs after the delivery is on disk, and is told of it once. If the receiver dies while a handler runs, that
-run is `interrupted` and may be run again: so let `delivery.id` be the key under which you record what you did.
+run is `interrupted` and may be run again when you ask for it: so let `delivery.id` be the key of what you do.
 """
 
 from receiver import Delivery, Handlers
@@ -11,25 +11,29 @@ from receiver import Delivery, Handlers
 handlers = Handlers()
 
 
+def ask_api(question: str, about: str, key: str) -> None:
+    """Your application's part: put a job into its queue, under a key that makes it the same job if it comes twice."""
+
+
 @handlers.on("transactions.fetched")
 def fetch_transactions(delivery: Delivery) -> None:
-    """The event says how many there are, not which: fetch them from the API."""
-    count = int(delivery.data.get("addedTransactionsCount") or 0)  # a number or a string of digits
-    print(f"          would fetch {count or 'the new'} transactions of consent {delivery.data['consentId']}")
+    """The event tells how many there are, if it does (a number, or a string of digits), not which: fetch them."""
+    if delivery.data.get("addedTransactionsCount") not in {0, "0"}:
+        ask_api("transactions", about=delivery.data["consentId"], key=delivery.id)
 
 
 @handlers.on("consent.*")
 def refresh_consent(delivery: Delivery) -> None:
-    """Both consent events: read the consent again rather than trust the order in which events arrive."""
-    print(f"          would read consent {delivery.data['consentId']} again")
+    """Both consent events: read the consent again, rather than rely on the order in which events arrive."""
+    ask_api("consent", about=delivery.data["consentId"], key=delivery.id)
 
 
 @handlers.on("categorizationjob.completed")
 def read_categories(delivery: Delivery) -> None:
-    print(f"          would read the categories of job {delivery.data['jobId']}")
+    """A job's outcome is in the API, not in the event."""
+    ask_api("categorization job", about=delivery.data["jobId"], key=delivery.id)
 
 
 @handlers.on("databridge.*")
 def note_share(delivery: Delivery) -> None:
-    """What `data` holds is not documented: look at it with `receiver show`."""
-    print(f"          would look at the share, which says {sorted(delivery.data)}")
+    """What the data of these holds is not documented: `receiver show` tells what came."""

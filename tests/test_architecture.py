@@ -1,0 +1,130 @@
+"""The map of the rooms in CONTRIBUTING.md, held: what may import what, and what each command may not pay for."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, SOON
+
+ROOMS = {
+    "receiver/__init__.py": {"receiver.delivery", "receiver.handlers", "receiver.server"},
+    "receiver/__main__.py": {"receiver.cli"},
+    "receiver/contract.py": set(),
+    "receiver/delivery.py": set(),
+    "receiver/store.py": set(),
+    "receiver/terminal.py": set(),
+    "receiver/settings.py": {"receiver.terminal"},
+    "receiver/inbox.py": {"receiver.contract", "receiver.delivery", "receiver.store"},
+    "receiver/handlers.py": {"receiver.contract", "receiver.delivery", "receiver.terminal"},
+    "receiver/report.py": {"receiver.contract", "receiver.delivery", "receiver.inbox", "receiver.terminal"},
+    "receiver/worker.py": {"receiver.handlers", "receiver.inbox", "receiver.report", "receiver.store"},
+    "receiver/intake.py": {
+        "receiver.contract",
+        "receiver.delivery",
+        "receiver.handlers",
+        "receiver.inbox",
+        "receiver.report",
+        "receiver.store",
+        "receiver.terminal",
+    },
+    "receiver/listener.py": set(),
+    "receiver/server.py": {
+        "receiver.contract",
+        "receiver.handlers",
+        "receiver.inbox",
+        "receiver.intake",
+        "receiver.listener",
+        "receiver.report",
+        "receiver.settings",
+        "receiver.terminal",
+        "receiver.worker",
+    },
+    "receiver/demo.py": {"receiver.contract", "receiver.server", "receiver.terminal"},
+    "receiver/cli.py": {
+        "receiver",
+        "receiver.contract",
+        "receiver.demo",
+        "receiver.handlers",
+        "receiver.inbox",
+        "receiver.listener",
+        "receiver.report",
+        "receiver.server",
+        "receiver.settings",
+        "receiver.store",
+        "receiver.terminal",
+    },
+    "sender/__init__.py": set(),
+    "sender/__main__.py": {"sender.cli"},
+    "sender/payload.py": {"receiver.contract", "receiver.terminal"},
+    "sender/endpoints.py": set(),
+    "sender/ledger.py": {"receiver.store", "receiver.terminal"},
+    "sender/post.py": {"receiver", "sender.endpoints", "sender.ledger"},
+    "sender/fire.py": {"receiver.store", "receiver.terminal", "sender.ledger", "sender.post"},
+    "sender/report.py": {"receiver.terminal", "sender.endpoints", "sender.ledger"},
+    "sender/cli.py": {
+        "receiver",
+        "receiver.contract",
+        "receiver.settings",
+        "receiver.store",
+        "receiver.terminal",
+        "sender.endpoints",
+        "sender.fire",
+        "sender.ledger",
+        "sender.payload",
+        "sender.report",
+    },
+}
+"""Every file, and the rooms that it may import. The receiver knows nothing of the sender."""
+
+FILES = sorted(path for room in ("receiver", "sender") for path in (ROOT / room).rglob("*.py"))
+
+
+def imported(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return {name for name in found if name.split(".")[0] in {"receiver", "sender"}}
+
+
+def test_each_file_imports_just_the_rooms_that_it_may() -> None:
+    assert {str(path.relative_to(ROOT)): imported(path) for path in FILES} == ROOMS
+
+
+def test_contributing_names_every_room() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for path in FILES:
+        if not path.name.startswith("__"):
+            assert re.search(rf"`{path.parent.name}/{path.name}`|`{path.name}`", text), path
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_file_grows_past_what_one_can_hold_in_mind(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 310
+
+
+@pytest.mark.parametrize(
+    ("code", "costs"),
+    [
+        ("import receiver, sender", {"click", "flask", "requests", "jsonschema_rs", "sqlite3", "waitress"}),
+        ("from receiver import Handlers", {"flask", "requests", "jsonschema", "sqlite3", "waitress"}),
+        (
+            "from sender.cli import main; main(['fire', 'transactions.fetched', '--dry-run'])",
+            {"flask", "requests", "jsonschema"},
+        ),
+        (
+            "from sender.cli import main; main(['fire', 'transactions.fetched'])",
+            {"flask", "jsonschema", "waitress", "referencing"},
+        ),
+        ("from receiver.cli import main; main(['list'])", {"flask", "requests", "jsonschema", "waitress"}),
+    ],
+)
+def test_a_command_does_not_import_what_it_does_not_need(code: str, costs: set[str]) -> None:
+    ending = f"import sys, atexit; atexit.register(lambda: print('costs', *({costs} & set(sys.modules))))\n{code}"
+    ended = subprocess.run([sys.executable, "-c", ending], capture_output=True, text=True, timeout=SOON, check=False)
+    assert ended.stdout.splitlines()[-1] == "costs"
