@@ -15,7 +15,7 @@ from receiver import __version__
 from receiver.contract import ContractError, Verdict
 from receiver.handlers import Handlers, HandlersError, load
 from receiver.inbox import Inbox, InboxError, RunState
-from receiver.settings import HOST, MAX_BODY, PATH, PORT, STATE, Duration, Failure, Group, Size
+from receiver.settings import HOST, PATH, PORT, STATE, Duration, Failure, Group, Size
 from receiver.store import StoreError, now
 from receiver.terminal import as_json, shorten, style
 
@@ -67,7 +67,7 @@ def _check_path(_ctx: click.Context, _param: click.Parameter, path: str) -> str:
     "--schemas", type=click.Path(path_type=Path), help="Directory of schemas that replaces the shipped contract."
 )
 @click.option("--lenient", is_flag=True, help="Answer 202 to everything that was stored, also what is not valid.")
-@click.option("--max-body", type=Size(), default=MAX_BODY, show_default="1MiB", help="Largest body that is accepted.")
+@click.option("--max-body", type=Size(), default="1MiB", show_default=True, help="Largest body that is accepted.")
 @json_option
 @click.option(
     "--demo", is_flag=True, help="Use the sample handlers, and fire every sample once with the command `sender`."
@@ -178,7 +178,7 @@ def _ready_lines(server: "Server", place: str | None, handlers: int) -> "Iterato
     yield f"{style('receiver', bold=True)} {__version__} listens at {style(server.url, bold=True)}; Ctrl-C stops it"
     yield f"  contract  {len(server.contract.events)} event types in {shorten(server.contract.directory)}"
     yield (
-        f"  handlers  {handlers} in {place}"
+        f"  handlers  {handlers} in {shorten(Path(place))}"
         if place
         else "  handlers  none: deliveries are stored, judged and shown here"
     )

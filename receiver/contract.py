@@ -1,7 +1,7 @@
 """The contract: one JSON Schema per event type, samples of each, and the verdict on a payload.
 
 In: a directory of schemas (the shipped one, or the user's own), and parsed payloads. Out: judgements. Nothing is ever
-fetched. jsonschema-rs decides; jsonschema, imported only when a payload is invalid, explains. Knows nothing of HTTP or
+fetched. jsonschema-rs decides. Knows nothing of HTTP or
 of storage.
 """
 
@@ -11,22 +11,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 from urllib.parse import urljoin
 
 import jsonschema_rs
 
-if TYPE_CHECKING:
-    from jsonschema import ValidationError
+from receiver.violations import Explainer, Violation
 
 ENVELOPE = "envelope"
 BASE = "https://contract.invalid/"
 """Where a schema without an absolute `$id` is taken to lie, so that `"$ref": "envelope.json"` finds its neighbour."""
-
-MOST_VIOLATIONS = 100
-"""More violations than these of one payload are not listed."""
 
 _EVENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -44,17 +39,6 @@ class Verdict(StrEnum):
     INVALID = "invalid"
     UNKNOWN_EVENT = "unknown_event"
     MALFORMED = "malformed"
-
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """One way in which a payload departs from its schema. None of the three holds a value of the payload."""
-
-    pointer: str
-    """Where: a JSON Pointer (RFC 6901) into the payload."""
-    keyword: str
-    """The JSON Schema keyword that was violated."""
-    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +133,7 @@ class Contract:
         }
         self.envelope = compiled.pop(ENVELOPE)
         self.events: Mapping[str, EventType] = compiled
+        self._explainers: dict[str, Explainer] = {}
 
     def judge(self, payload: object) -> Judgement:
         """The verdict on a parsed payload. A payload that breaks the envelope is judged by the envelope alone."""
@@ -201,65 +186,10 @@ class Contract:
         return self._places[uri]
 
     def _explain(self, event_type: EventType, payload: object) -> tuple[Violation, ...]:
-        from jsonschema.exceptions import best_match
-
-        errors = islice(self._explainer(event_type).iter_errors(payload), MOST_VIOLATIONS)
-        # Of the branches of an anyOf or oneOf, the one that came nearest is what helps its reader.
-        violations = dict.fromkeys(_violation(best_match([error]) or error) for error in errors)
-        return tuple(violations) or tuple(_bare_violations(event_type, payload))
-
-    def _explainer(self, event_type: EventType) -> Any:
-        from jsonschema import Draft202012Validator
-        from jsonschema.validators import validator_for
-        from referencing import Registry
-        from referencing.jsonschema import DRAFT202012
-
-        resources = ((place, DRAFT202012.create_resource(schema)) for place, schema in self._places.items())
-        registry: Any = Registry().with_resources(resources)  # its own retrieve refuses: nothing is fetched
-        cls = validator_for(event_type.schema, default=Draft202012Validator)
-        # jsonschema knows no base URI but the `$id`, so a schema is entered by its place in the registry.
-        return cls({"$ref": f"{BASE}{event_type.name}.json"}, registry=registry, format_checker=cls.FORMAT_CHECKER)
-
-
-def pointer(path: Iterator[str | int]) -> str:
-    """A path into a JSON document as a JSON Pointer (RFC 6901)."""
-    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
-
-
-def _violation(error: "ValidationError") -> Violation:
-    return Violation(pointer(iter(error.absolute_path)), str(error.validator), _message(error))
-
-
-def _message(error: "ValidationError") -> str:
-    """What the schema wants, in words, without a value of the payload: those are people's bank data."""
-    wanted = error.validator_value
-    match error.validator:
-        case "type":
-            types = [str(name) for name in wanted] if isinstance(wanted, list) else [str(wanted)]
-            return f"must be {' or '.join(types)}, is {_json_type(error.instance)}"
-        case "required":
-            return error.message  # names the member by the schema's own word
-        case "format":
-            return f"must be of format {wanted}"
-        case "pattern":
-            return f"must match the pattern {wanted}"
-        case "additionalProperties" | "unevaluatedProperties":
-            return "has a member that the schema does not allow"
-        case keyword:
-            return f"must satisfy {keyword}: {json.dumps(wanted)[:200]}"
-
-
-def _bare_violations(event_type: EventType, payload: object) -> Iterator[Violation]:
-    """Where jsonschema finds nothing (a pattern that Python's `re` reads otherwise), the words of the one that
-    decides."""
-    for error in islice(event_type.validator.iter_errors(payload), MOST_VIOLATIONS):
-        keyword = str(error.schema_path[-1])
-        yield Violation(pointer(iter(error.instance_path)), keyword, f"does not satisfy {keyword}")
-
-
-def _json_type(value: object) -> str:
-    names = {dict: "object", list: "array", str: "string", bool: "boolean", int: "integer", float: "number"}
-    return names.get(type(value), "null")
+        if event_type.name not in self._explainers:
+            place = f"{BASE}{event_type.name}.json"
+            self._explainers[event_type.name] = Explainer(place, self._places, event_type.validator)
+        return self._explainers[event_type.name].violations(payload)
 
 
 def _type_of(schema: Schema) -> str:

@@ -9,10 +9,12 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from shutil import which
 
 from receiver.contract import Contract
 from receiver.server import Server
-from receiver.terminal import style
+from receiver.terminal import shorten, style
 
 
 def handlers_file() -> str:
@@ -39,7 +41,12 @@ def _fire_all(server: Server, write: Callable[[str], None], stopping: threading.
             if stopping.is_set():
                 return
             _fire(server, event, sample, write)
-    write("\nThat was every sample; the receiver goes on. In a second terminal: sender fire transactions.fetched")
+    write(f"\nThat was every sample; the receiver goes on. In a second terminal: {_sender()} fire transactions.fetched")
+
+
+def _sender() -> str:
+    """The command as a second terminal, which may not be in this virtual environment, can type it."""
+    return "sender" if which("sender") else shorten(Path(sys.executable).parent / "sender")
 
 
 def _fire(server: Server, event: str, sample: str, write: Callable[[str], None]) -> None:

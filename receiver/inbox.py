@@ -13,9 +13,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from receiver.contract import Verdict, Violation
+from receiver.contract import Verdict
 from receiver.delivery import Delivery, parse
 from receiver.store import Store, now
+from receiver.violations import Violation
 
 FILE = "inbox.db"
 VERSION = 1

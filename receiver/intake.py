@@ -4,6 +4,7 @@ In: HTTP requests. Out: entries in the inbox, and an answer that says 2xx only f
 the hook.
 """
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -12,17 +13,19 @@ from http import HTTPStatus
 from flask import Flask, Request, Response, request
 from werkzeug.exceptions import Forbidden, HTTPException
 
-from receiver.contract import Contract, Judgement, Verdict, Violation
+from receiver.contract import Contract, Judgement, Verdict
 from receiver.delivery import MalformedBody, parse
 from receiver.handlers import Handlers
 from receiver.inbox import Entry, Inbox, Run, RunState
 from receiver.report import Report
 from receiver.store import StoreError, new_id, now
 from receiver.terminal import as_json, escape
+from receiver.violations import Violation
 
 ID_HEADER = "Delivery-Id"
 """In every answer to what was stored."""
 
+_TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}  # RFC 9110; Python before 3.13 has older names
 _STATUSES = {Verdict.VALID: 202, Verdict.UNKNOWN_EVENT: 202, Verdict.INVALID: 422, Verdict.MALFORMED: 400}
 
 
@@ -131,8 +134,9 @@ def _summary(entry: Entry) -> str:
 
 def _problem(response: Response, detail: str, members: Mapping[str, object] | None = None) -> Response:
     """Makes an answer an `application/problem+json` (RFC 9457)."""
-    status = HTTPStatus(response.status_code)
-    record = {"type": "about:blank", "title": status.phrase, "status": status, "detail": detail, **(members or {})}
-    response.set_data(as_json(record) + "\n")
+    status = response.status_code
+    title = _TITLES.get(status) or HTTPStatus(status).phrase
+    record = {"type": "about:blank", "title": title, "status": status, "detail": detail, **(members or {})}
+    response.set_data(json.dumps(record, indent=2) + "\n")
     response.mimetype = "application/problem+json"
     return response

@@ -118,9 +118,10 @@ def delivery_line(entry: Entry, ending: str, *, dated: bool = False) -> str:
     mark, colour = _VERDICT_MARKS[entry.verdict]
     day = f"{iso(entry.received_at)[:10]} " if dated else ""
     answered = style(f"{mark} {entry.status}", colour)
-    event = style(f"{escape(entry.event or '-', 60):26}", bold=True)
-    verdict = "" if entry.verdict is Verdict.VALID else style(f"  {entry.verdict}", colour)
-    return f"{day}{clock(entry.received_at)}  {answered}  {event}  {entry.id[:SHORT]}  {ending}{verdict}".rstrip()
+    event = style(f"{escape(entry.event or '-', 60):28}", bold=True)
+    verdict = "" if entry.verdict is Verdict.VALID else style(entry.verdict, colour)
+    parts = [f"{day}{clock(entry.received_at)}", answered, event, entry.id[:SHORT], ending, verdict]
+    return "  ".join(part for part in parts if part)
 
 
 def violation_lines(entry: Entry) -> Iterator[str]:

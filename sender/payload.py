@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from receiver.contract import Contract, EventType, Schema, Verdict, Violation
+from receiver.contract import Contract, EventType, Judgement, Schema, Verdict
 from receiver.terminal import did_you_mean
 
 Data = dict[str, Any]
@@ -24,12 +24,12 @@ class PayloadError(Exception):
 class InvalidPayload(PayloadError):
     """A payload that violates its schema; `violations` says where."""
 
-    def __init__(self, violations: Sequence[Violation]) -> None:
-        lines = "".join(f"\n  {violation.pointer or '(body)'}  {violation.message}" for violation in violations)
+    def __init__(self, judgement: Judgement) -> None:
+        self.violations = judgement.violations
+        lines = "".join(f"\n  {violation.pointer or '(body)'}  {violation.message}" for violation in self.violations)
         super().__init__(
             f"the payload violates its schema, so nothing was sent; --no-validate sends it all the same:{lines}"
         )
-        self.violations = violations
 
 
 def build(
@@ -125,7 +125,7 @@ def _check(contract: Contract, event: str, data: Data) -> None:
     if judgement.verdict is Verdict.UNKNOWN_EVENT:
         raise PayloadError(f"unknown event type {event!r}; {did_you_mean(event, contract.events)}")
     if judgement.verdict is not Verdict.VALID:
-        raise InvalidPayload(judgement.violations)
+        raise InvalidPayload(judgement)
 
 
 def _set(data: Data, path: str, value: object, known: Sequence[str], *, new: bool) -> None:

@@ -62,8 +62,8 @@ def prepare(url: str, body: bytes, headers: Mapping[str, str]) -> requests.Prepa
 def post(request: requests.PreparedRequest, seconds: float) -> Outcome:
     """Sends the request, once, and returns within `seconds` (a slow name server aside, before anything was sent).
 
-    `delivered`: the status line of an answer came, whatever became of its body. `refused`: the connection was never ready, so
-    no byte of the request left. `unknown`: anything in between, Ctrl-C too.
+    `delivered`: the status line of an answer came, whatever became of its body. `refused`: the connection was never
+    ready, so no byte of the request left. `unknown`: anything in between, Ctrl-C too.
     """
     wire = _Wire(seconds)
     timeout = (min(CONNECT_SECONDS, seconds), seconds)

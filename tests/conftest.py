@@ -1,4 +1,5 @@
-"""What the tests stand on: real processes, real sockets, a receiver in this process, and a peer that does just what it is told."""
+"""What the tests stand on: real processes, real sockets, a receiver in this process, and a peer that does just what it
+is told."""
 
 import json
 import os
@@ -60,14 +61,14 @@ def contract() -> Contract:
     return Contract()
 
 
-def wait_for(condition: Callable[[], Any], what: str) -> Any:
+def wait_for(condition: Callable[[], Any], what: str, within: float = SOON) -> Any:
     """The first true value of `condition`, which has to come soon."""
-    until = time.monotonic() + SOON
+    until = time.monotonic() + within
     while time.monotonic() < until:
         if value := condition():
             return value
         time.sleep(0.005)  # a poll, not a guess: it ends when the condition holds
-    raise AssertionError(f"waited {SOON} s in vain for {what}")
+    raise AssertionError(f"waited {within} s in vain for {what}")
 
 
 def command(*words: str, **more: Any) -> "subprocess.CompletedProcess[str]":
@@ -92,7 +93,7 @@ class Process:
     def wait(self, **wanted: Any) -> dict[str, Any]:
         """The first line that has these members."""
         found = wait_for(
-            lambda: self.find(**wanted) or self.popen.poll() is not None and [None], f"a line with {wanted}"
+            lambda: self.find(**wanted) or (self.popen.poll() is not None and [None]), f"a line with {wanted}"
         )
         assert found[0], f"it ended ({self.popen.returncode}) without a line with {wanted}: {self.errors}"
         return dict(found[0])
@@ -160,7 +161,7 @@ def receiving_here(state: Path, handlers: Handlers | None = None, **options: Any
     """A receiver in this process, on a free port."""
     told: list[dict[str, Any]] = []
     report = Report(lambda line: told.append(json.loads(line)), as_records=True)
-    with serve(handlers or Handlers(), report, port=0, state=state, **options) as server:
+    with serve(handlers or Handlers(), report, state=state, **{"port": 0, **options}) as server:
         yield Here(server, told)
 
 

@@ -12,12 +12,13 @@ from conftest import ROOT, SOON
 ROOMS = {
     "receiver/__init__.py": {"receiver.delivery", "receiver.handlers", "receiver.server"},
     "receiver/__main__.py": {"receiver.cli"},
-    "receiver/contract.py": set(),
+    "receiver/violations.py": set(),
+    "receiver/contract.py": {"receiver.violations"},
     "receiver/delivery.py": set(),
     "receiver/store.py": set(),
     "receiver/terminal.py": set(),
     "receiver/settings.py": {"receiver.terminal"},
-    "receiver/inbox.py": {"receiver.contract", "receiver.delivery", "receiver.store"},
+    "receiver/inbox.py": {"receiver.contract", "receiver.delivery", "receiver.store", "receiver.violations"},
     "receiver/handlers.py": {"receiver.contract", "receiver.delivery", "receiver.terminal"},
     "receiver/report.py": {"receiver.contract", "receiver.delivery", "receiver.inbox", "receiver.terminal"},
     "receiver/worker.py": {"receiver.handlers", "receiver.inbox", "receiver.report", "receiver.store"},
@@ -29,6 +30,7 @@ ROOMS = {
         "receiver.report",
         "receiver.store",
         "receiver.terminal",
+        "receiver.violations",
     },
     "receiver/listener.py": set(),
     "receiver/server.py": {

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from receiver.contract import MOST_VIOLATIONS, Contract, ContractError, Verdict, Violation
+from receiver.contract import Contract, ContractError, Verdict
+from receiver.violations import MOST_VIOLATIONS, Violation
 
 CONSENT = "c2d1f8a4-0b5e-4f0e-9b7a-6e7d3c1f2a90"
 USER = "57ee0578-5bf4-4dcf-e1fa-08db5aa0e6b2"
@@ -89,8 +90,12 @@ class TestShippedContract:
 
     @pytest.mark.parametrize(
         ("count", "expected"),
-        [(0, "valid"), (12, "valid"), ("12", "valid"), ("0", "valid"), (2**63, "valid")]
-        + [
+        [
+            (0, "valid"),
+            (12, "valid"),
+            ("12", "valid"),
+            ("0", "valid"),
+            (2**63, "valid"),
             (-1, "invalid"),
             ("", "invalid"),
             ("-1", "invalid"),
@@ -111,8 +116,10 @@ class TestShippedContract:
 
     @pytest.mark.parametrize(
         ("uuid", "expected"),
-        [(USER, "valid"), (USER.upper(), "valid"), ("00000000-0000-0000-0000-000000000000", "valid")]
-        + [
+        [
+            (USER, "valid"),
+            (USER.upper(), "valid"),
+            ("00000000-0000-0000-0000-000000000000", "valid"),
             ("57ee05785bf44dcfe1fa08db5aa0e6b2", "invalid"),
             (f"{{{USER}}}", "invalid"),
             ("x", "invalid"),

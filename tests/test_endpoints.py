@@ -36,8 +36,15 @@ def test_a_password_in_the_url_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("url", "local"),
-    [("http://127.0.0.1/", True), ("http://127.8.8.8/", True), ("http://[::1]/", True), ("http://localhost/", True)]
-    + [("http://example.com/", False), ("http://192.168.0.1/", False), ("http://127.0.0.1.example.com/", False)],
+    [
+        ("http://127.0.0.1/", True),
+        ("http://127.8.8.8/", True),
+        ("http://[::1]/", True),
+        ("http://localhost/", True),
+        ("http://example.com/", False),
+        ("http://192.168.0.1/", False),
+        ("http://127.0.0.1.example.com/", False),
+    ],
 )
 def test_whether_it_is_on_this_machine(url: str, local: bool) -> None:
     assert is_local(url) is local

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from receiver.contract import Verdict, Violation
+from receiver.contract import Verdict
 from receiver.inbox import Entry, Inbox, InboxError, Run, RunState
 from receiver.store import new_id, now
+from receiver.violations import Violation
 
 BODY = b'{"event": "a.b", "data": {"n": 1}}'
 

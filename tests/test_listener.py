@@ -16,8 +16,7 @@ HEAD = b"POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n
 
 def connect(here: Here) -> socket.socket:
     port = int(here.server.url.rsplit(":", 1)[1].split("/")[0])
-    connection = socket.create_connection(("127.0.0.1", port), timeout=SOON)
-    return connection
+    return socket.create_connection(("127.0.0.1", port), timeout=SOON)
 
 
 def answer_of(connection: socket.socket) -> bytes:
@@ -104,7 +103,7 @@ def test_the_rest_of_a_body_that_is_too_large_is_not_taken_for_a_request(tmp_pat
         with connect(here) as connection:
             connection.sendall(HEAD + b"Content-Length: 100000\r\n\r\n" + inner)
             assert answer_of(connection).count(b"HTTP/1.1") == 1
-        wait_for(lambda: here.server.inbox.entries(), "the head to be kept")
+        wait_for(here.server.inbox.entries, "the head to be kept")
         assert [entry.status for entry in here.server.inbox.entries()] == [413]
 
 

@@ -1,7 +1,6 @@
 """Exactly one POST, and the truth about it: every row is counted at a raw socket."""
 
 import gzip
-import os
 import socket
 import time
 from collections.abc import Callable
@@ -144,7 +143,8 @@ class TestOnePost:
     def test_a_second_address_is_tried_only_before_the_request(
         self, peer: StartPeer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A name with two addresses: the first reads the POST and dies. The resolver is the operating system's, answered by us."""
+        """A name with two addresses: the first reads the POST and dies. The resolver is the operating system's,
+        answered by us."""
         receiver = peer(hanging_up)
         port = int(receiver.url.split(":")[2].split("/")[0])
         address = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))
@@ -245,7 +245,7 @@ class TestTheAnswer:
 
     def test_no_connection_is_left_open(self, peer: StartPeer) -> None:
         receiver = peer(saying(OK))
-        before = len(os.listdir("/proc/self/fd"))
+        before = len(list(Path("/proc/self/fd").iterdir()))
         for _ in range(10):
             send(receiver.url)
-        assert len(os.listdir("/proc/self/fd")) <= before + 1
+        assert len(list(Path("/proc/self/fd").iterdir())) <= before + 1

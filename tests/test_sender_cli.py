@@ -35,7 +35,7 @@ class TestFire:
         assert ended.returncode == 0
         (line,) = ended.stdout.splitlines()
         assert f"✓ 202  sent {FETCHED} to {receiver.url}  " in line
-        assert f" ms  event " in line
+        assert " ms  event " in line
         assert line.endswith(f"delivery {delivery['id'][:8]}")
         assert ended.stderr == ""
 

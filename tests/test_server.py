@@ -1,4 +1,5 @@
-"""The receiver, wired: what it opens, in which order it starts and stops, and the same app behind another WSGI server."""
+"""The receiver, wired: what it opens, in which order it starts and stops, and the same app behind another WSGI
+server."""
 
 import logging
 import threading
@@ -73,11 +74,9 @@ def test_what_cannot_be_used_is_refused_before_anything_is_made(tmp_path: Path) 
         pass
     with pytest.raises(ContractError), receiving_here(tmp_path / "state", schemas=tmp_path / "none"):
         pass
-    with listen("127.0.0.1", 0) as taken, pytest.raises(ListenerError):
-        from receiver.report import Report
-        from receiver.server import serve
-
-        with serve(Handlers(), Report(print), port=taken.getsockname()[1], state=tmp_path / "state"):
+    with listen("127.0.0.1", 0) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ListenerError), receiving_here(tmp_path / "state", port=port):
             pass
     assert not (tmp_path / "state").exists()
 

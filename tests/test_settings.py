@@ -1,4 +1,5 @@
-"""Options: the command line before the environment before the project file before the default; what is not known is told."""
+"""Options: the command line before the environment before the project file before the default; what is not known is
+told."""
 
 from pathlib import Path
 

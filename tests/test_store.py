@@ -3,8 +3,9 @@
 import sqlite3
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -50,27 +51,37 @@ def test_the_file_is_in_wal_mode_and_synced_at_each_commit(store: Store) -> None
     assert store._writer.execute("PRAGMA synchronous").fetchone()[0] == 2  # FULL: https://sqlite.org/pragma.html
 
 
-def test_writes_that_wait_together_share_a_commit_and_each_is_stored(store: Store, path: Path) -> None:
-    held = sqlite3.connect(path, isolation_level=None)
-    held.execute("BEGIN IMMEDIATE")  # the writer waits for this, and the others for the writer
-    threads = [threading.Thread(target=store.write, args=((INSERT, (str(n), "x")),)) for n in range(20)]
-    commits: list[int] = []
-    store._writer.set_trace_callback(lambda sql: commits.append(1) if sql == "COMMIT" else None)
-    for thread in threads:
-        thread.start()
-    wait_for(lambda: store._jobs.qsize() >= 19, "the jobs to queue up")
-    held.execute("COMMIT")
-    held.close()
+def insert(store: Store, id_: str) -> None:
+    store.write((INSERT, (id_, "x")))
+
+
+def written_together(store: Store, path: Path, write: Callable[[str], None], ids: list[str]) -> list[str]:
+    """Lets the first write wait for another process's transaction, and the others for the first; the statements run."""
+    ran: list[str] = []
+    store._writer.set_trace_callback(ran.append)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        threads = [threading.Thread(target=write, args=(id_,)) for id_ in ids]
+        threads[0].start()
+        wait_for(lambda: ran, "the first one to begin")
+        for thread in threads[1:]:
+            thread.start()
+        wait_for(lambda: store._jobs.qsize() == len(ids) - 1, "the others to queue up")
+        other.execute("COMMIT")
     for thread in threads:
         thread.join()
+    return ran
+
+
+def test_writes_that_wait_together_share_a_commit_and_each_is_stored(store: Store, path: Path) -> None:
+    ids = [str(number) for number in range(20)]
+    ran = written_together(store, path, partial(insert, store), ids)
     assert store.read("SELECT count(*) FROM note")[0][0] == 20
-    assert len(commits) == 2  # the first one, then all that had come meanwhile
+    assert ran.count("COMMIT") == 2  # the first one, then all that had come meanwhile
 
 
 def test_one_that_cannot_be_stored_does_not_take_its_group_with_it(store: Store, path: Path) -> None:
     store.write((INSERT, ("taken", "x")))
-    held = sqlite3.connect(path, isolation_level=None)
-    held.execute("BEGIN IMMEDIATE")
     failed: list[str] = []
 
     def write(id_: str) -> None:
@@ -79,14 +90,7 @@ def test_one_that_cannot_be_stored_does_not_take_its_group_with_it(store: Store,
         except StoreError:
             failed.append(id_)
 
-    threads = [threading.Thread(target=write, args=(id_,)) for id_ in ("first", "a", "taken", "b")]
-    for thread in threads:
-        thread.start()
-    wait_for(lambda: store._jobs.qsize() >= 3, "the jobs to queue up")
-    held.execute("COMMIT")
-    held.close()
-    for thread in threads:
-        thread.join()
+    written_together(store, path, write, ["first", "a", "taken", "b"])
     assert failed == ["taken"]
     ids = [row["id"] for row in store.read("SELECT id FROM note ORDER BY id")]
     assert ids == ["a", "a also", "b", "b also", "first", "first also", "taken"]

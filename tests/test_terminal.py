@@ -1,4 +1,5 @@
-"""What reaches a terminal: colour only where it is wanted, text from outside only as printable ASCII, and never a wait."""
+"""What reaches a terminal: colour only where it is wanted, text from outside only as printable ASCII, and never a
+wait."""
 
 import io
 import os

@@ -1,0 +1,113 @@
+"""The README: its commands are run, its session is what is really printed, and it documents each command and option."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from conftest import ROOT, SOON, command, wait_for
+
+from receiver.cli import main as receiver
+from sender.cli import main as sender
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = [("receiver", name) for name in receiver.commands] + [("sender", name) for name in sender.commands]
+
+
+def blocks(kind: str) -> list[str]:
+    return re.findall(rf"^```{kind}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+
+
+def prompt_and_output(block: str) -> tuple[str, str]:
+    prompt, _, output = block.partition("\n")
+    return prompt.removeprefix("$ "), output
+
+
+def normal(text: str) -> list[str]:
+    """The lines, with what differs from run to run made equal: times, ids, milliseconds, ports."""
+    text = re.sub(r"\d{4}-\d\d-\d\d", "DAY", text)
+    text = re.sub(r"\d\d:\d\d:\d\d", "TIME", text)
+    text = re.sub(r"\b([0-9a-f]{16}|[0-9a-f]{8})\b", "ID", text)
+    text = re.sub(r"127\.0\.0\.1:\d+", "HERE", text)
+    return re.sub(r"\b\d+ ms\b", "N ms", text).strip().splitlines()
+
+
+def bare_copy(target: Path) -> Path:
+    """What a newcomer gets: the files, and nothing that was installed or made since."""
+    unwanted = shutil.ignore_patterns(".git", ".venv", ".nox", ".webhooks", "__pycache__", ".*_cache")
+    return Path(shutil.copytree(ROOT, target, ignore=unwanted))
+
+
+def test_the_session_in_the_readme_is_what_a_newcomer_sees(tmp_path: Path) -> None:
+    """The set-up command as written, then the second terminal's commands, each against what the README shows."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    env |= {"RECEIVER_PORT": str(port), "SENDER_TO": f"http://127.0.0.1:{port}/webhook"}
+    clone, log = bare_copy(tmp_path / "clone"), tmp_path / "first-terminal"
+    (demo, first_screen), *seconds = map(prompt_and_output, blocks("console"))
+    with log.open("w") as stdout:
+        first = subprocess.Popen(
+            ["bash", "-c", demo], cwd=clone, env=env, stdout=stdout, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+    try:
+        wait_for(lambda: "That was every sample" in log.read_text(), "the demo to end", within=150)
+        for line, output in seconds:
+            words = ["bash", "-c", f"{line} 2>&1"]
+            ended = subprocess.run(words, cwd=clone, env=env, capture_output=True, text=True, timeout=SOON, check=False)
+            assert normal(ended.stdout) == normal(output), line
+        expected = normal(first_screen + blocks("text")[0])
+        wait_for(lambda: len(normal(log.read_text())) >= len(expected), "the receiver to tell of them")
+    finally:
+        os.killpg(first.pid, signal.SIGTERM)
+        first.wait(SOON)
+    assert [line for line in normal(log.read_text()) if line] == [line for line in expected if line]
+
+
+def test_ci_runs_the_readmes_test_command() -> None:
+    (line,) = [block.strip() for block in blocks("sh") if "pytest" in block]
+    assert f"\n{line}\n" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert line in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("half", "name"), COMMANDS)
+def test_each_command_is_documented_as_its_help_has_it(half: str, name: str) -> None:
+    shown = command(half, name, "--help").stdout
+    assert shown.replace("Usage: python -m ", "Usage: ") in README
+
+
+@pytest.mark.parametrize("code", ["0", "1", "2", "3", "4", "130"])
+def test_each_exit_code_is_documented(code: str) -> None:
+    assert re.search(rf"^\| {code} \|", README, re.MULTILINE)
+
+
+@pytest.mark.parametrize("code", blocks("python"))
+def test_each_python_example_runs(code: str) -> None:
+    compile(code, "README", "exec")
+    names: dict[str, Any] = {}
+    exec(code, names)
+    if "app" in names:
+        names["app"].extensions["receiver"].close()
+
+
+@pytest.mark.parametrize("status", ["202", "400", "403", "404", "405", "413", "415", "422", "503"])
+def test_each_answer_is_documented(status: str) -> None:
+    assert re.search(rf"^\| {status} \|", README, re.MULTILINE)
+
+
+def test_every_link_to_a_file_leads_somewhere() -> None:
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_every_command_has_a_help_text_for_each_option() -> None:
+    for group in (receiver, sender):
+        for sub in group.commands.values():
+            assert sub.help
+            assert all(param.help for param in sub.params if isinstance(param, click.Option))
