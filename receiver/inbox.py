@@ -21,7 +21,8 @@ from receiver.violations import Violation
 FILE = "inbox.db"
 VERSION = 1
 
-_TABLES = """
+_TABLES = (
+    """
 CREATE TABLE delivery (
     number INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
@@ -33,7 +34,9 @@ CREATE TABLE delivery (
     headers TEXT NOT NULL,
     body BLOB NOT NULL,
     violations TEXT NOT NULL
-) STRICT;
+) STRICT
+""",
+    """
 CREATE TABLE run (
     number INTEGER PRIMARY KEY,
     delivery INTEGER NOT NULL REFERENCES delivery (number),
@@ -44,9 +47,10 @@ CREATE TABLE run (
     milliseconds REAL,
     error TEXT,
     UNIQUE (delivery, handler, attempt)
-) STRICT;
-CREATE INDEX run_state ON run (state, number)
-"""
+) STRICT
+""",
+    "CREATE INDEX run_state ON run (state, number)",
+)
 
 _INSERT_DELIVERY = """
 INSERT INTO delivery (id, received_at, event, verdict, status, size, headers, body, violations)

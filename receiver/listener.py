@@ -70,7 +70,8 @@ def serving(app: Any, listener: socket.socket, max_body: int) -> Iterator[None]:
     server: Any = create_server(
         app, map=channels, sockets=[listener], max_request_body_size=max_body * DRAIN, **_LIMITS
     )
-    server.channel_class = type("Channel", (HTTPChannel,), {"parser_class": partial(_Parser, keep=max_body + 1)})
+    parser = staticmethod(partial(_Parser, keep=max_body + 1))
+    server.channel_class = type("Channel", (HTTPChannel,), {"parser_class": parser})
     stopping = threading.Event()
     thread = threading.Thread(target=_serve, args=(server, channels, stopping), name="listener", daemon=True)
     thread.start()

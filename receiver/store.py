@@ -5,12 +5,14 @@ and `write` returns only after it was synced to disk. Knows nothing of deliverie
 come from outside.
 """
 
+import fcntl
 import os
 import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 BUSY_SECONDS = 5.0
@@ -56,16 +58,15 @@ class Store:
         StoreError: it cannot be opened, or was written by a newer version.
     """
 
-    def __init__(self, path: Path, tables: str, version: int) -> None:
+    def __init__(self, path: Path, tables: Sequence[str], version: int) -> None:
         self.path = path
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._reading = threading.Lock()
         self._closed = False
         try:
-            _make_private(path)
-            self._writer = _connect(path)
-            self._migrate(tables, version)
-            self._reader = _connect(path)
+            with _alone_at(path):
+                self._writer = _open(path, tables, version)
+                self._reader = _connect(path)
         except (OSError, sqlite3.Error) as error:
             raise self._failure(error) from error
         self._thread = threading.Thread(target=self._run, name=f"writer of {path.name}", daemon=True)
@@ -109,16 +110,6 @@ class Store:
         self._thread.join()
         self._reader.close()
         self._writer.close()
-
-    def _migrate(self, tables: str, version: int) -> None:
-        (found,) = self._writer.execute("PRAGMA user_version").fetchone()
-        if found > version:
-            raise StoreError(
-                f"{self.path}: was written by a newer version (format {found}, this one knows {version}); "
-                "upgrade enablenow-webhooks or choose another --state"
-            )
-        if found < version:
-            self._writer.executescript(f"BEGIN IMMEDIATE;\n{tables};\nPRAGMA user_version = {version};\nCOMMIT")
 
     def _run(self) -> None:
         while (job := self._jobs.get()) is not None:
@@ -180,27 +171,53 @@ class _Job:
             self.ended.release()
 
 
-def _make_private(path: Path) -> None:
-    directory = path.parent
-    if not directory.is_dir():
-        directory.mkdir(mode=0o700, parents=True)
-        # What is stored are customers' data: never to be committed by an `git add .` in the user's project.
-        (directory / ".gitignore").write_text("*\n")
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite gives -wal and -shm the same mode
-    _sync_directory(directory)
+@contextmanager
+def _alone_at(path: Path) -> Iterator[None]:
+    """Makes the file, where it is missing, so that only its owner can read it; who opens it waits here in turn.
 
-
-def _sync_directory(directory: Path) -> None:
-    """A new file's name is durable only once its directory is synced (fsync(2))."""
-    descriptor = os.open(directory, os.O_RDONLY)
+    SQLite does not wait when two switch a new file to WAL at once.
+    """
+    with suppress(FileExistsError):
+        path.parent.mkdir(mode=0o700, parents=True)
+        # What is stored are customers' data: never to be committed by a `git add .` in the user's project.
+        (path.parent / ".gitignore").write_text("*\n")
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(descriptor)
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite gives -wal and -shm the same mode
+        os.fsync(directory)  # a new file's name is durable only then: fsync(2)
+        yield
     finally:
-        os.close(descriptor)
+        os.close(directory)
+
+
+def _open(path: Path, tables: Sequence[str], version: int) -> sqlite3.Connection:
+    connection = _connect(path)
+    try:
+        _migrate(connection, path, tables, version)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _migrate(connection: sqlite3.Connection, path: Path, tables: Sequence[str], version: int) -> None:
+    (found,) = connection.execute("PRAGMA user_version").fetchone()
+    if found > version:
+        raise StoreError(
+            f"{path}: was written by a newer version (format {found}, this one knows {version}); "
+            "upgrade enablenow-webhooks or choose another --state"
+        )
+    if found < version:
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in tables:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {version}")
+        connection.execute("COMMIT")
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
     (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
     if mode != "wal":

@@ -16,7 +16,8 @@ from receiver.terminal import iso
 FILE = "ledger.db"
 VERSION = 1
 
-_TABLES = """
+_TABLES = (
+    """
 CREATE TABLE attempt (
     number INTEGER PRIMARY KEY,
     id TEXT NOT NULL,
@@ -33,9 +34,10 @@ CREATE TABLE attempt (
     answer BLOB,
     reason TEXT,
     UNIQUE (id, url)
-) STRICT;
-CREATE INDEX attempt_state ON attempt (state, number)
-"""
+) STRICT
+""",
+    "CREATE INDEX attempt_state ON attempt (state, number)",
+)
 
 _INTEND = """
 INSERT OR IGNORE INTO attempt (id, url, event, body, state, started_at, deadline, process)

@@ -49,6 +49,7 @@ def test_the_session_in_the_readme_is_what_a_newcomer_sees(tmp_path: Path) -> No
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    env["PATH"] = os.pathsep.join(p for p in env["PATH"].split(os.pathsep) if not (Path(p) / "sender").exists())
     env |= {"RECEIVER_PORT": str(port), "SENDER_TO": f"http://127.0.0.1:{port}/webhook"}
     clone, log = bare_copy(tmp_path / "clone"), tmp_path / "first-terminal"
     (demo, first_screen), *seconds = map(prompt_and_output, blocks("console"))

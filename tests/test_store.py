@@ -1,5 +1,6 @@
 """The store: durable, private, one writer; a failure is told with its remedy and takes nothing else with it."""
 
+import multiprocessing
 import sqlite3
 import stat
 import threading
@@ -7,13 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import wait_for
 
 from receiver.store import Store, StoreError, new_id, now
 
-TABLES = "CREATE TABLE note (id TEXT PRIMARY KEY, text TEXT) STRICT"
+TABLES = ["CREATE TABLE note (id TEXT PRIMARY KEY, text TEXT) STRICT"]
 INSERT = "INSERT INTO note VALUES (?, ?)"
 
 
@@ -141,6 +143,24 @@ def test_after_close_nothing_is_written_and_a_second_close_does_nothing(path: Pa
     store.close()
     with pytest.raises(StoreError, match="closed"):
         store.write((INSERT, ("a", "x")))
+
+
+def _open(path: Path, barrier: Any) -> None:
+    barrier.wait(60)
+    Store(path, TABLES, 1).close()
+
+
+def test_ten_processes_may_find_a_new_file_at_once(path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    for number in range(5):
+        barrier = context.Barrier(10)
+        new = path.with_name(f"{number}.db")
+        processes = [context.Process(target=_open, args=(new, barrier)) for _ in range(10)]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join(60)
+        assert [process.exitcode for process in processes] == [0] * 10
 
 
 def test_ids_are_sixteen_hexadecimal_digits_and_moments_are_microseconds() -> None:
