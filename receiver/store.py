@@ -11,6 +11,7 @@ import queue
 import sqlite3
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -167,6 +168,8 @@ class _Job:
         try:
             if self.then and self.error is None:
                 self.then()
+        except Exception:  # noqa: BLE001 - the writer must outlive what it calls, or later writes wait for ever
+            traceback.print_exc()
         finally:
             self.ended.release()
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import socket
 import subprocess
 import sys
@@ -212,6 +213,18 @@ def test_the_demo_fires_every_sample_once_at_the_sample_handlers(receiving: Call
     wait_for(lambda: any("That was every sample" in line for line in process.errors), "the end of the demo")
     assert len(process.find(type="delivery", verdict="valid", status=202)) == len(samples)
     assert process.stop() == 0
+
+
+@pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
+def test_colour_is_for_a_tty_that_wants_it(filled: Process, no_color: str, coloured: bool) -> None:
+    ours, theirs = pty.openpty()
+    words = [sys.executable, "-m", "receiver", "list"]
+    subprocess.run(words, stdout=theirs, env={**os.environ, "NO_COLOR": no_color}, check=True, timeout=SOON)
+    shown = os.read(ours, 65536)
+    os.close(ours)
+    os.close(theirs)
+    assert (b"\x1b[32m" in shown) is coloured
+    assert "✓ 202".encode() in shown
 
 
 def test_help_and_version() -> None:

@@ -106,6 +106,15 @@ def test_then_is_called_after_the_commit_and_not_after_a_failure(store: Store) -
     assert seen == [1]
 
 
+def test_a_then_that_raises_stops_no_later_write(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    def broken() -> None:
+        raise ValueError("broken")
+
+    store.write((INSERT, ("a", "x")), then=broken)
+    assert store.write((INSERT, ("b", "x"))) == [1]
+    assert "ValueError: broken" in capsys.readouterr().err
+
+
 def test_another_processes_transaction_is_waited_for(store: Store, path: Path) -> None:
     held = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     held.execute("BEGIN IMMEDIATE")
@@ -150,17 +159,17 @@ def _open(path: Path, barrier: Any) -> None:
     Store(path, TABLES, 1).close()
 
 
-def test_ten_processes_may_find_a_new_file_at_once(path: Path) -> None:
+def test_several_processes_may_find_a_new_file_at_once(path: Path) -> None:
     context = multiprocessing.get_context("spawn")
-    for number in range(5):
-        barrier = context.Barrier(10)
+    for number in range(3):
+        barrier = context.Barrier(6)
         new = path.with_name(f"{number}.db")
-        processes = [context.Process(target=_open, args=(new, barrier)) for _ in range(10)]
+        processes = [context.Process(target=_open, args=(new, barrier)) for _ in range(6)]
         for process in processes:
             process.start()
         for process in processes:
             process.join(60)
-        assert [process.exitcode for process in processes] == [0] * 10
+        assert [process.exitcode for process in processes] == [0] * 6
 
 
 def test_ids_are_sixteen_hexadecimal_digits_and_moments_are_microseconds() -> None:
