@@ -7,12 +7,13 @@ import threading
 from contextlib import closing, nullcontext, redirect_stdout
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
 
 from receiver import __version__
-from receiver.contract import ContractError, Verdict
+from receiver.contract import Contract, ContractError, Verdict
 from receiver.handlers import Handlers, HandlersError, load
 from receiver.inbox import Inbox, InboxError, RunState
 from receiver.settings import HOST, PATH, PORT, STATE, Duration, Failure, Group, Size
@@ -51,8 +52,12 @@ def _check_path(_ctx: click.Context, _param: click.Parameter, path: str) -> str:
     return path
 
 
+def _event_names(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    return [name for name in Contract().events if name.startswith(incomplete)]
+
+
 @main.command()
-@click.argument("handlers", required=False, envvar="RECEIVER_HANDLERS")
+@click.argument("handlers", required=False, envvar="RECEIVER_HANDLERS", type=click.Path())
 @click.option("--host", default=HOST, show_default=True, help="Address to listen at.")
 @click.option(
     "--port",
@@ -66,11 +71,13 @@ def _check_path(_ctx: click.Context, _param: click.Parameter, path: str) -> str:
 @click.option(
     "--schemas", type=click.Path(path_type=Path), help="Directory of schemas that replaces the shipped contract."
 )
-@click.option("--lenient", is_flag=True, help="Answer 202 to everything that was stored, also what is not valid.")
+@click.option("--lenient", is_flag=True, help="Answer 202 to all that was stored whole, valid or not.")
 @click.option("--max-body", type=Size(), default="1MiB", show_default=True, help="Largest body that is accepted.")
 @json_option
 @click.option(
-    "--demo", is_flag=True, help="Use the sample handlers, and fire every sample once with the command `sender`."
+    "--demo",
+    is_flag=True,
+    help="Fire every sample once with the command `sender`, at the sample handlers unless others are given.",
 )
 def run(
     handlers: str | None,
@@ -95,10 +102,11 @@ def run(
     from receiver.server import serve
     from receiver.terminal import Printer
 
+    stop = _stop_signals()
     place = handlers or (handlers_file() if demo and not schemas else None)
     with Printer(sys.stdout) as printer, redirect_stdout(sys.stderr) if as_records else nullcontext():
         registry = load(place) if place else Handlers()
-        report = Report(printer.line, as_records=as_records)
+        report = Report(printer.line, as_records=as_records, show=f"receiver show{_elsewhere(state)}")
         try:
             with serve(
                 registry,
@@ -110,9 +118,8 @@ def run(
                 schemas=schemas,
                 lenient=lenient,
                 max_body=max_body,
+                ready=lambda server: report.ready(server.url, _ready_lines(server, place, len(registry), state)),
             ) as server:
-                stop = _stop_signals()
-                report.ready(server.url, _ready_lines(server, place, len(registry)))
                 show = partial(click.echo, err=True) if as_records else printer.line
                 with demonstrating(server, show) if demo else nullcontext():
                     stop.wait()
@@ -121,7 +128,7 @@ def run(
 
 
 @main.command("list")
-@click.option("--event", help="Only this event type.")
+@click.option("--event", help="Only this event type.", shell_complete=_event_names)
 @click.option("--verdict", type=click.Choice([str(verdict) for verdict in Verdict]), help="Only with this verdict.")
 @click.option(
     "--run",
@@ -129,7 +136,7 @@ def run(
     help="Only those with a handler's run in this state.",
 )
 @click.option("--since", type=Duration(), help="Only those received in the last 30s, 5m, 2h or 7d.")
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="At most so many, the newest.")
+@click.option("--limit", type=click.IntRange(1, 1_000_000), default=20, show_default=True, help="At most so many.")
 @state_option
 @json_option
 def list_(
@@ -141,7 +148,10 @@ def list_(
     state: Path,
     as_records: bool,
 ) -> None:
-    """List what was received, newest first; also while the receiver runs."""
+    """List what was received, newest first; also while the receiver runs.
+
+    The mark of a handler's latest run: ✓ done, ✗ failed, · pending, > running, ! interrupted.
+    """
     from receiver.report import delivery_line, entry_record, run_marks
 
     after = None if since is None else now() - int(since * 1e6)
@@ -164,6 +174,8 @@ def show(id_: str, raw: bool, state: Path, as_records: bool) -> None:
     """Show one delivery, whole. ID may be shortened while it is unambiguous."""
     from receiver.report import full_record, show_lines
 
+    if raw and as_records:
+        raise click.UsageError("--raw and --json exclude each other")
     with closing(Inbox.existing(state)) as inbox:
         entry = inbox.entry(id_)
     if raw:
@@ -174,20 +186,25 @@ def show(id_: str, raw: bool, state: Path, as_records: bool) -> None:
         click.echo("\n".join(show_lines(entry)))
 
 
-def _ready_lines(server: "Server", place: str | None, handlers: int) -> "Iterator[str]":
+def _ready_lines(server: "Server", place: str | None, handlers: int, state: Path) -> "Iterator[str]":
     yield f"{style('receiver', bold=True)} {__version__} listens at {style(server.url, bold=True)}; Ctrl-C stops it"
-    yield f"  contract  {len(server.contract.events)} event types in {shorten(server.contract.directory)}"
-    yield (
-        f"  handlers  {handlers} in {shorten(Path(place))}"
-        if place
-        else "  handlers  none: deliveries are stored, judged and shown here"
-    )
-    yield f"  inbox     {shorten(server.inbox.path)}"
+    yield f"  contract     {len(server.contract.events)} event types in {shorten(server.contract.directory)}"
+    where = f" in {shorten(Path(place))}" if place else ": deliveries are stored, judged and shown here"
+    yield f"  handlers     {handlers or 'none'}{where}"
+    yield f"  inbox        {shorten(server.inbox.path)}"
     if not server.leads:
-        yield style("  another receiver runs the handlers of this inbox; this one takes over when that ends", "yellow")
+        yield style("  beside       another receiver, which runs the handlers until it ends", "yellow")
     if server.interrupted:
-        yield style(f"  {server.interrupted} runs were interrupted: receiver list --run interrupted", "yellow")
+        command = f"receiver list --run interrupted{_elsewhere(state)}"
+        yield style(f"  interrupted  {server.interrupted}: {command}", "yellow")
+    for handler, runs in server.orphaned.items():
+        yield style(f"  waiting      {runs} for {handler}, which is not registered any more", "yellow")
     yield ""
+
+
+def _elsewhere(state: Path) -> str:
+    """What a command needs to find this inbox."""
+    return "" if state == STATE else f" --state {quote(str(state))}"
 
 
 def _stop_signals() -> threading.Event:

@@ -126,6 +126,7 @@ class Contract:
             self._check_name(name, document)
         envelope = self._documents.get(ENVELOPE) or _read(_shipped("schemas") / f"{ENVELOPE}.json")
         self._documents = {**self._documents, ENVELOPE: envelope}
+        self._astray = ""
         bases = {BASE, *(urljoin(str(document.get("$id", BASE)), ".") for document in self._documents.values())}
         self._places = {f"{base}{name}.json": doc for base in bases for name, doc in self._documents.items()}
         compiled = {
@@ -177,13 +178,18 @@ class Contract:
                 document, base_uri=f"{BASE}{name}.json", validate_formats=True, retriever=self._neighbour
             )
         except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
-            reason = getattr(error, "message", str(error))
-            raise ContractError(f"{self.directory / name}.json: not a usable schema: {reason}") from error
+            raise ContractError(f"{self.directory / name}.json: not a usable schema: {self._reason(error)}") from error
 
     def _neighbour(self, uri: str) -> Schema:
         if uri not in self._places:
-            raise LookupError("it leads out of the directory, and nothing is fetched")
+            self._astray = uri.removeprefix(BASE)
+            raise LookupError(uri)
         return self._places[uri]
+
+    def _reason(self, error: Exception) -> str:
+        if self._astray:
+            return f"it refers to {self._astray}, which is not in this directory; nothing is fetched"
+        return str(getattr(error, "message", error))
 
     def _explain(self, event_type: EventType, payload: object) -> tuple[Violation, ...]:
         if event_type.name not in self._explainers:

@@ -15,7 +15,8 @@ from typing import Any, NoReturn
 DEEPEST = 64
 """Objects and arrays nested deeper than this are refused: parsers differ in when they give up."""
 
-_STRING_OR_OTHER = re.compile(r'"(?:[^"\\]|\\.)*"|[^\[\]{}"]+', re.DOTALL)
+# A string that never ends is taken as one too, or each quote in it would be the start of another search to the end.
+_STRING_OR_OTHER = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[^\[\]{}"]+', re.DOTALL)
 
 
 class MalformedBody(Exception):

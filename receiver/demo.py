@@ -10,10 +10,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import join as quoted
 from shutil import which
 
 from receiver.contract import Contract
 from receiver.server import Server
+from receiver.settings import HOOK, STATE
 from receiver.terminal import shorten, style
 
 
@@ -41,18 +43,32 @@ def _fire_all(server: Server, write: Callable[[str], None], stopping: threading.
             if stopping.is_set():
                 return
             _fire(server, event, sample, write)
-    write(f"\nThat was every sample; the receiver goes on. In a second terminal: {_sender()} fire transactions.fetched")
+    again = quoted([_sender(), "fire", list(server.contract.events)[-1], *_places(server)])
+    write(f"\nThat was every sample; the receiver goes on. In a second terminal: {again}")
+
+
+def _fire(server: Server, event: str, sample: str, write: Callable[[str], None]) -> None:
+    chosen = ["fire", event, *([] if sample == "default" else ["--sample", sample])]
+    write(style(f"$ {quoted(['sender', *chosen, *_places(server)])}", "cyan"))
+    # What is not said in the line is said in the command: the environment may have other defaults.
+    places = ["--to", server.url, "--state", _state(server), "--schemas", str(server.contract.directory)]
+    command = [sys.executable, "-m", "sender", *chosen, *places]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
+    write((ended.stdout + ended.stderr).rstrip())
+
+
+def _places(server: Server) -> list[str]:
+    """The options that lead to this receiver, where it is not at its usual place."""
+    to = [] if server.url == HOOK else ["--to", server.url]
+    state = [] if _state(server) == str(STATE) else ["--state", _state(server)]
+    own = server.contract.directory != Contract().directory
+    return [*to, *state, *(["--schemas", str(server.contract.directory)] if own else [])]
+
+
+def _state(server: Server) -> str:
+    return str(server.inbox.path.parent)
 
 
 def _sender() -> str:
     """The command as a second terminal, which may not be in this virtual environment, can type it."""
     return "sender" if which("sender") else shorten(Path(sys.executable).parent / "sender")
-
-
-def _fire(server: Server, event: str, sample: str, write: Callable[[str], None]) -> None:
-    chosen = [] if sample == "default" else ["--sample", sample]
-    write(style(f"$ {' '.join(['sender', 'fire', event, *chosen])}", "cyan"))
-    places = ["--to", server.url, "--state", str(server.inbox.path.parent), "--schemas", str(server.contract.directory)]
-    command = [sys.executable, "-m", "sender", "fire", event, *chosen, *places]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
-    write((ended.stdout + ended.stderr).rstrip())

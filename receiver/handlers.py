@@ -18,12 +18,13 @@ from typing import Any, TypeVar
 
 from receiver.contract import Contract
 from receiver.delivery import Delivery
-from receiver.terminal import did_you_mean
+from receiver.terminal import did_you_mean, shorten
 
 NAME = "handlers"
 """What the `Handlers` of a file are called where nothing else is said."""
 
 _FILE_MODULE = "user_handlers"  # not the file's own name, which may be that of an installed module
+_MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _PATTERN = re.compile(r"\*|[^*]+?(\.\*)?")
 
 Function = TypeVar("Function", bound=Callable[[Delivery], Any])
@@ -40,6 +41,12 @@ class Handler:
     name: str
     patterns: tuple[str, ...]
     function: Callable[[Delivery], Any]
+
+    @property
+    def place(self) -> str:
+        """Where it is written: `app/webhooks.py, line 12, notify`."""
+        code = getattr(inspect.unwrap(self.function), "__code__", None)
+        return f"{shorten(Path(code.co_filename))}, line {code.co_firstlineno}, {self.name}" if code else self.name
 
     def wants(self, event: str) -> bool:
         return any(_fits(event, pattern) for pattern in self.patterns)
@@ -71,6 +78,8 @@ class Handlers:
             HandlersError: the name is taken, the pattern has a `*` elsewhere than at its end, or the function is
             `async`.
         """
+        if callable(pattern):
+            raise HandlersError('@handlers.on stands without an event; write @handlers.on("transactions.fetched")')
         if not _PATTERN.fullmatch(pattern):
             raise HandlersError(f'on({pattern!r}): a pattern is an event type, a prefix as in "consent.*", or "*"')
 
@@ -78,6 +87,8 @@ class Handlers:
             name = function.__name__
             if inspect.iscoroutinefunction(function):
                 raise HandlersError(f"{name}: is async; make it a plain function (it may call asyncio.run)")
+            if not _takes_one(function):
+                raise HandlersError(f"{name}: must take one argument, the delivery: def {name}(delivery)")
             known = self._handlers.get(name, Handler(name, (), function))
             if known.function is not function:
                 raise HandlersError(
@@ -108,7 +119,15 @@ class Handlers:
             for pattern in handler.patterns:
                 if "*" not in pattern and pattern not in contract.events:
                     hint = did_you_mean(pattern, contract.events)
-                    raise HandlersError(f"handler {handler.name}: no schema knows the event type {pattern!r}; {hint}")
+                    raise HandlersError(f"{handler.place}: no schema knows the event type {pattern!r}; {hint}")
+
+
+def _takes_one(function: Callable[..., Any]) -> bool:
+    try:
+        inspect.signature(function).bind(None)
+    except TypeError:
+        return False
+    return True
 
 
 def _fits(event: str, pattern: str) -> bool:
@@ -125,6 +144,8 @@ def load(place: str) -> Handlers:
         HandlersError: there is no such file or module, importing it fails, or it holds no `Handlers` of that name.
     """
     path, _, name = place.partition(":")
+    if not path.endswith(".py") and (not _MODULE.fullmatch(path) or Path(path).is_file()):
+        raise HandlersError(f"{place}: HANDLERS is a Python file or package.module:name")
     module = _import_file(Path(path)) if path.endswith(".py") else _import_module(path)
     found = getattr(module, name or NAME, None)
     if not isinstance(found, Handlers):

@@ -1,17 +1,19 @@
-"""The hook: a Flask app that parses, judges, stores, answers; in that order, each once. It never calls a handler.
+"""The hook: parses, judges, stores, answers; in that order, each once. It never calls a handler.
 
-In: HTTP requests. Out: entries in the inbox, and an answer that says 2xx only for what is on disk. Shows nothing but
-the hook.
+In: WSGI requests. Out: entries in the inbox, and an answer that says 2xx only for what is on disk. The Flask app around
+it shows nothing else. The hook itself is answered before Flask's routing, which costs more than all that is done here.
 """
 
 import json
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cache, lru_cache
 from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
 
-from flask import Flask, Request, Response, request
-from werkzeug.exceptions import Forbidden, HTTPException
+from flask import Flask, Response
+from werkzeug.exceptions import HTTPException
 
 from receiver.contract import Contract, Judgement, Verdict
 from receiver.delivery import MalformedBody, parse
@@ -22,16 +24,42 @@ from receiver.store import StoreError, new_id, now
 from receiver.terminal import as_json, escape
 from receiver.violations import Violation
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
 ID_HEADER = "Delivery-Id"
 """In every answer to what was stored."""
 
+_LARGEST = 2**63 - 1  # what SQLite counts to
 _TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}  # RFC 9110; Python before 3.13 has older names
 _STATUSES = {Verdict.VALID: 202, Verdict.UNKNOWN_EVENT: 202, Verdict.INVALID: 422, Verdict.MALFORMED: 400}
+_HANDLED = {Verdict.VALID, Verdict.UNKNOWN_EVENT}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is answered to a request: JSON where it is 2xx, else a problem (RFC 9457)."""
+
+    status: int
+    detail: str = ""
+    members: Mapping[str, object] = field(default_factory=dict)
+    headers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def status_line(self) -> str:
+        return f"{self.status} {_title(self.status)}"
+
+    def content(self) -> tuple[str, bytes]:
+        """The media type and the body."""
+        if self.status < HTTPStatus.MULTIPLE_CHOICES:
+            return "application/json", f"{as_json(self.members)}\n".encode()
+        problem = {"type": "about:blank", "title": _title(self.status), "status": self.status, "detail": self.detail}
+        return "application/problem+json", f"{json.dumps({**problem, **self.members}, indent=2)}\n".encode()
 
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """What happens to one body; `stored` is called after each commit."""
+    """What happens to a request for the hook; `stored` is called after each commit."""
 
     contract: Contract
     inbox: Inbox
@@ -41,12 +69,20 @@ class Intake:
     lenient: bool
     max_body: int
 
-    def receive(self, request: Request) -> Response:
-        """Parses, judges and stores what was POSTed, then answers."""
+    def answer(self, environ: "WSGIEnvironment") -> Answer:
+        """Stores a POST and says what it is; refuses other methods, and web pages."""
+        if environ["REQUEST_METHOD"] != "POST":
+            return self._refuse(Answer(405, "Webhooks are POSTed here.", headers=(("Allow", "POST"),)), environ)
+        if "HTTP_ORIGIN" in environ:  # a page in a browser, never the provider
+            return self._refuse(Answer(403, "The request has an Origin header: a web page may not post here."), environ)
+        return self._receive(environ)
+
+    def _receive(self, environ: "WSGIEnvironment") -> Answer:
         began = time.perf_counter()
-        body = request.stream.read(self.max_body + 1)
-        size = max(request.content_length or 0, len(body))
-        status, judgement = self._judge(body, size, request)
+        length = _length(environ)
+        body = _read(environ, length, self.max_body + 1)
+        size = max(length, len(body))
+        status, judgement = self._judge(body, size, environ.get("CONTENT_TYPE", ""))
         entry = Entry(
             id=new_id(),
             received_at=now(),
@@ -54,7 +90,7 @@ class Intake:
             verdict=judgement.verdict,
             status=202 if self.lenient and size <= self.max_body else status,
             size=size,
-            headers=dict(request.headers),
+            headers=_headers(environ),
             body=body[: self.max_body],
             violations=judgement.violations,
             runs=self._runs(judgement),
@@ -68,14 +104,16 @@ class Intake:
             self.inbox.store(entry, then=announce)
         except StoreError as error:
             self.report.refused(503, f"not stored: {error}")
-            return _problem(Response(status=503), "Nothing was stored. The receiver's terminal says why.")
+            return Answer(503, "Nothing was stored. The receiver's terminal says why.")
         return _answer(entry)
 
-    def _judge(self, body: bytes, size: int, request: Request) -> tuple[int, Judgement]:
+    def _judge(self, body: bytes, size: int, kind: str) -> tuple[int, Judgement]:
         if size > self.max_body:
-            return 413, _malformed("max-body", f"larger than {self.max_body} bytes: only its head is kept")
-        if not (request.mimetype == "application/json" or request.mimetype.endswith("+json")):
+            return 413, _malformed("max-body", f"larger than {self.max_body} bytes, so only its head is kept")
+        if not _is_json(kind):
             return 415, _malformed("content-type", "the Content-Type is not application/json")
+        if len(body) < size:
+            return 400, _malformed("content-length", f"ended after {len(body)} of {size} bytes")
         try:
             judgement = self.contract.judge(parse(body))
         except MalformedBody as error:
@@ -83,60 +121,98 @@ class Intake:
         return _STATUSES[judgement.verdict], judgement
 
     def _runs(self, judgement: Judgement) -> tuple[Run, ...]:
-        if judgement.verdict not in {Verdict.VALID, Verdict.UNKNOWN_EVENT} or judgement.event is None:
+        if judgement.verdict not in _HANDLED or judgement.event is None:
             return ()
         return tuple(Run(handler.name, 1, RunState.PENDING) for handler in self.handlers.wanting(judgement.event))
 
+    def _refuse(self, answer: Answer, environ: "WSGIEnvironment") -> Answer:
+        self.report.refused(
+            answer.status, f"{escape(environ['REQUEST_METHOD'])} {escape(environ['PATH_INFO'])}: {answer.detail}"
+        )
+        return answer
 
-def hook_app(intake: Intake, path: str) -> Flask:
-    """The WSGI application whose one route is the hook."""
-    app = Flask("receiver", static_folder=None)
 
-    @app.post(path, provide_automatic_options=False)
-    def hook() -> Response:
-        if "Origin" in request.headers:  # a page in a browser, never the provider
-            raise Forbidden("The request has an Origin header: a web page may not post to the hook.")
-        return intake.receive(request)
+class HookApp(Flask):
+    """The WSGI application: the hook at its path, and beside it nothing, or what its user adds."""
 
-    @app.errorhandler(HTTPException)
-    def refuse(error: HTTPException) -> Response:
-        response = Response(headers=error.get_headers())
-        response.status_code = error.code or 500
-        reason = "a web page tried" if isinstance(error, Forbidden) else f"the hook is POST {path}"
-        intake.report.refused(response.status_code, f"{escape(request.method)} {escape(request.path)}: {reason}")
-        return _problem(response, str(error.description))
+    def __init__(self, intake: Intake, path: str) -> None:
+        super().__init__("receiver", static_folder=None)
+        self._intake = intake
+        self._path = path
+        self.register_error_handler(HTTPException, self._refuse)
 
-    return app
+    def wsgi_app(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        """Answers the hook, and leaves every other path to Flask."""
+        if environ["PATH_INFO"] != self._path:
+            return super().wsgi_app(environ, start_response)
+        answer = self._intake.answer(environ)
+        kind, content = answer.content()
+        headers = [("Content-Type", kind), ("Content-Length", str(len(content))), *answer.headers]
+        start_response(answer.status_line, headers)
+        return [content]
+
+    def _refuse(self, error: HTTPException) -> Response:
+        from flask import request
+
+        answer = Answer(error.code or 500, "Nothing is here: webhooks are POSTed to the hook's own path.")
+        where = f"{escape(request.method)} {escape(request.path)}"
+        self._intake.report.refused(answer.status, f"{where}: the hook is POST {self._path}")
+        kind, content = answer.content()
+        return Response(content, answer.status, mimetype=kind)
+
+
+def _answer(entry: Entry) -> Answer:
+    members: dict[str, Any] = {"delivery": entry.id, "verdict": entry.verdict}
+    if entry.violations:
+        members["violations"] = [asdict(violation) for violation in entry.violations]
+    return Answer(entry.status, _summary(entry) if entry.violations else "", members, ((ID_HEADER, entry.id),))
+
+
+def _summary(entry: Entry) -> str:
+    first = entry.violations[0]
+    place = f"{first.pointer} " if first.pointer else ""
+    more = f" (and {len(entry.violations) - 1} more)" if len(entry.violations) > 1 else ""
+    return f"The payload is {entry.verdict}: {place}{first.message}{more}. It is in quarantine: kept, not handled."
 
 
 def _malformed(keyword: str, message: str) -> Judgement:
     return Judgement(Verdict.MALFORMED, None, (Violation("", keyword, message),))
 
 
-def _answer(entry: Entry) -> Response:
-    members: dict[str, object] = {"delivery": entry.id, "verdict": entry.verdict}
-    if entry.violations:
-        members["violations"] = [asdict(violation) for violation in entry.violations]
-    response = Response(status=entry.status, headers={ID_HEADER: entry.id})
-    if entry.status != HTTPStatus.ACCEPTED:
-        return _problem(response, _summary(entry), members)
-    response.set_data(as_json(members) + "\n")
-    response.mimetype = "application/json"
-    return response
+def _is_json(kind: str) -> bool:
+    media = kind.partition(";")[0].strip().lower()
+    return media == "application/json" or (media.startswith("application/") and media.endswith("+json"))
 
 
-def _summary(entry: Entry) -> str:
-    first = entry.violations[0]
-    place = f"at {first.pointer}: " if first.pointer else ""
-    more = f" (and {len(entry.violations) - 1} more)" if len(entry.violations) > 1 else ""
-    return f"The payload is {entry.verdict}: {place}{first.message}{more}. It is kept, and will not be handled."
+def _length(environ: "WSGIEnvironment") -> int:
+    """What the request says of its body's length; 0 where it says nothing that is a number."""
+    said = environ.get("CONTENT_LENGTH") or "0"
+    return min(int(said), _LARGEST) if said.isdecimal() and len(said) < 100 else 0
 
 
-def _problem(response: Response, detail: str, members: Mapping[str, object] | None = None) -> Response:
-    """Makes an answer an `application/problem+json` (RFC 9457)."""
-    status = response.status_code
-    title = _TITLES.get(status) or HTTPStatus(status).phrase
-    record = {"type": "about:blank", "title": title, "status": status, "detail": detail, **(members or {})}
-    response.set_data(json.dumps(record, indent=2) + "\n")
-    response.mimetype = "application/problem+json"
-    return response
+def _read(environ: "WSGIEnvironment", length: int, most: int) -> bytes:
+    """At most so many bytes of the body. Only some servers end the stream where the body ends (PEP 3333)."""
+    room = most if environ.get("wsgi.input_terminated") else min(length, most)
+    parts: list[bytes] = []
+    while room > 0 and (part := environ["wsgi.input"].read(room)):
+        parts.append(part)
+        room -= len(part)
+    return b"".join(parts)
+
+
+def _headers(environ: "WSGIEnvironment") -> dict[str, str]:
+    """The request's headers in their order, as far as WSGI tells it, with names as in `Content-Type`."""
+    named = ((_header_name(key), value) for key, value in environ.items() if isinstance(value, str))
+    return {name: value for name, value in named if name and value}
+
+
+@lru_cache(1000)
+def _header_name(key: str) -> str:
+    if key in {"CONTENT_TYPE", "CONTENT_LENGTH"}:
+        return key.replace("_", "-").title()
+    return key[5:].replace("_", "-").title() if key.startswith("HTTP_") else ""
+
+
+@cache
+def _title(status: int) -> str:
+    return _TITLES.get(status) or HTTPStatus(status).phrase

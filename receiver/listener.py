@@ -4,11 +4,13 @@ had begun.
 In: a WSGI application and a socket. Knows nothing of what the application does.
 """
 
+import errno
+import logging
 import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -28,14 +30,30 @@ one not."""
 STOP_SECONDS = 10.0
 """How long a stopping listener goes on with requests that had begun."""
 
+REQUEST_SECONDS = 30.0
+"""How long a request may take to come in, all in all, however steadily it drips."""
+
+QUIET_ROUNDS = 3
+"""So many looks in a row at which no connection had anything to read or write, before a stopping listener is done."""
+
 _LIMITS: dict[str, Any] = {
     "threads": 32,  # as many as connections that are expected to be busy at once
-    "connection_limit": 200,
+    "connection_limit": 400,
     "max_request_header_size": 32 << 10,
     "channel_timeout": 15,  # seconds without a byte
     "cleanup_interval": 5,  # seconds
     "ident": None,  # no Server header
     "asyncore_use_poll": True,  # select() fails on descriptors from 1024 on
+}
+
+
+# waitress warns whenever a request waits for a thread, which under load is no trouble, but its own way of working.
+logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+
+
+_REMEDIES = {
+    errno.EADDRINUSE: "another --port may be free, 0 takes one that is",
+    errno.EACCES: "a --port below 1024 takes more rights; choose a higher one",
 }
 
 
@@ -52,25 +70,22 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
-        reason = (os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)).lower()
-        raise ListenerError(
-            f"cannot listen at {host}:{port}: {reason}; another --port may be free, 0 takes one that is"
-        ) from error
+        remedy = _REMEDIES.get(error.errno or 0, "--host has to be an address of this machine")
+        reason = "no such name" if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0).lower()
+        raise ListenerError(f"cannot listen at {host}:{port}: {reason}; {remedy}") from error
 
 
 @contextmanager
-def serving(app: Any, listener: socket.socket, max_body: int) -> Iterator[None]:
-    """Serves a WSGI application from threads of its own until the block is left; what had begun by then is still
-    answered.
+def serving(app: Any, listener: socket.socket, max_body: int, refused: Callable[[int, str], None]) -> Iterator[None]:
+    """Serves a WSGI application from threads of its own until the block is left; what had come by then is answered.
 
     The application reads at most `max_body` + 1 bytes of a body; if it reads that many, CONTENT_LENGTH tells how many
-    were sent.
+    were sent. `refused` is told of what never reaches it, as it is not HTTP.
     """
     channels: dict[int, Any] = {}
-    server: Any = create_server(
-        app, map=channels, sockets=[listener], max_request_body_size=max_body * DRAIN, **_LIMITS
-    )
-    parser = staticmethod(partial(_Parser, keep=max_body + 1))
+    limits = {**_LIMITS, "max_request_body_size": max_body * DRAIN, "inbuf_overflow": max_body * 2}
+    server: Any = create_server(app, map=channels, sockets=[listener], **limits)
+    parser = staticmethod(partial(_Parser, keep=max_body + 1, refused=refused))
     server.channel_class = type("Channel", (HTTPChannel,), {"parser_class": parser})
     stopping = threading.Event()
     thread = threading.Thread(target=_serve, args=(server, channels, stopping), name="listener", daemon=True)
@@ -88,13 +103,34 @@ def serving(app: Any, listener: socket.socket, max_body: int) -> Iterator[None]:
 def _serve(server: Any, channels: dict[int, Any], stopping: threading.Event) -> None:
     while not stopping.is_set():
         wasyncore.loop(timeout=1, use_poll=True, map=channels, count=1)
-    server.accepting = False
+        _close_slow(server)
+    _accept_the_last(server)
     until = time.monotonic() + STOP_SECONDS
-    while time.monotonic() < until and any(_busy(channel) for channel in list(server.active_channels.values())):
-        wasyncore.loop(timeout=0.05, use_poll=True, map=channels, count=1)
+    quiet = 0
+    while quiet < QUIET_ROUNDS and time.monotonic() < until:
+        wasyncore.loop(timeout=0.01, use_poll=True, map=channels, count=1)
+        busy = any(_is_busy(channel) for channel in list(server.active_channels.values()))
+        quiet = 0 if busy else quiet + 1
 
 
-def _busy(channel: Any) -> bool:
+def _accept_the_last(server: Any) -> None:
+    """Takes the connections that were made before the stop, then closes the socket: whoever comes later is refused."""
+    accepted = -1
+    while accepted < (accepted := len(server.active_channels)):
+        server.handle_accept()
+    server.accepting = False
+    server.del_channel()
+    server.socket.close()
+
+
+def _close_slow(server: Any) -> None:
+    begun_before = time.monotonic() - REQUEST_SECONDS
+    for channel in list(server.active_channels.values()):
+        if channel.request is not None and channel.request.began < begun_before:
+            channel.will_close = True
+
+
+def _is_busy(channel: Any) -> bool:
     return bool(channel.requests or channel.request or channel.total_outbufs_len)
 
 
@@ -102,25 +138,45 @@ class _Parser(HTTPRequestParser):
     """Keeps the first bytes of a body and counts the rest, so that the application can tell of one that is too
     large."""
 
-    def __init__(self, adj: Adjustments, keep: int) -> None:
+    def __init__(self, adj: Adjustments, keep: int, refused: Callable[[int, str], None]) -> None:
         super().__init__(adj)
+        self.began = time.monotonic()
         self._keep = keep
+        self._refused = refused
         self._body: _Head | None = None
 
     def parse_header(self, header_plus: bytes) -> None:
         super().parse_header(header_plus)
-        if self.body_rcv is not None:
-            self._body = self.body_rcv.buf = _Head(self.adj.inbuf_overflow, self._keep)
+        if self.body_rcv is None:
+            return
+        self._body = self.body_rcv.buf = _Head(self.adj.inbuf_overflow, self._keep)
+        most = self.adj.max_request_body_size - 1
+        if self.content_length > most:
+            self._end_after(most)
 
     def received(self, data: bytes) -> int:
         consumed: int = super().received(data)
-        headers: Any = self.headers
-        if self._body is not None and self.completed:
-            headers["CONTENT_LENGTH"] = str(max(self.content_length, self._body.sent))
-            if isinstance(self.error, RequestEntityTooLarge):
-                self.error = None
-                headers["CONNECTION"] = "close"  # what follows is the rest of this body, not a request
+        if self.completed and isinstance(self.error, RequestEntityTooLarge):
+            self.error = None  # a chunked one: the application tells
+            self._end_here()
+        if self.completed and self.chunked and self._body is not None:
+            self._set("CONTENT_LENGTH", str(self._body.sent))
+        if self.completed and self.error is not None:
+            self._refused(self.error.code, self.error.body)
         return consumed
+
+    def _end_after(self, length: int) -> None:
+        """Reads so much of a longer body; its true length stays in the header."""
+        receiver: Any = self.body_rcv
+        self.content_length = receiver.remain = length
+        self._end_here()
+
+    def _end_here(self) -> None:
+        self._set("CONNECTION", "close")  # what follows is the rest of this body, not a request
+
+    def _set(self, header: str, value: str) -> None:
+        headers: Any = self.headers
+        headers[header] = value
 
 
 class _Head(OverflowableBuffer):

@@ -6,6 +6,7 @@ places in code; the values of a payload, and an exception's text, which may hold
 
 import json
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from receiver.contract import Verdict
 from receiver.delivery import Delivery, parse
 from receiver.inbox import Entry, Run, RunState
+from receiver.store import now
 from receiver.terminal import as_json, clock, escape, iso, style
 
 SHORT = 8
@@ -42,11 +44,13 @@ class Report:
     Args:
         write: takes a line; must not wait.
         as_records: JSON objects instead of lines for people.
+        show: the command that shows a delivery of this inbox.
     """
 
-    def __init__(self, write: Callable[[str], None], *, as_records: bool = False) -> None:
+    def __init__(self, write: Callable[[str], None], *, as_records: bool = False, show: str = "receiver show") -> None:
         self._write = write
         self._as_records = as_records
+        self._show = show
 
     def ready(self, url: str, lines: Iterable[str]) -> None:
         """The receiver listens at `url`."""
@@ -61,14 +65,17 @@ class Report:
 
     def run(self, delivery: Delivery, run: Run) -> None:
         record = {"type": "run", "id": delivery.id, "event": delivery.event, **run_record(run)}
-        more = f"  receiver show {delivery.id[:SHORT]}" if run.error else ""
-        self._tell(record, f"{_INDENT}{run_line(run)}{style(more, dim=True)}")
+        more = f"{self._show} {delivery.id[:SHORT]}" if run.error else delivery.id[:SHORT]
+        self._tell(record, f"{_INDENT}{run_line(run)}  {style(more, dim=True)}")
 
     def refused(self, status: int, reason: str) -> None:
         """A request of which nothing is stored."""
-        self._tell(
-            {"type": "refused", "status": status, "reason": reason}, f"{_INDENT}{style(f'✗ {status}', 'red')}  {reason}"
-        )
+        at = now()
+        record = {"type": "refused", "status": status, "reason": reason, "received_at": iso(at)}
+        self._tell(record, f"{clock(at)}  {style(f'✗ {status}', 'red')}  {reason}")
+
+    def notice(self, text: str) -> None:
+        self._tell({"type": "notice", "text": text}, f"{_INDENT}{text}")
 
     def trouble(self, reason: str) -> None:
         self._tell({"type": "trouble", "reason": reason}, f"{_INDENT}{style('!', 'red', bold=True)} {reason}")
@@ -86,6 +93,7 @@ def entry_record(entry: Entry) -> dict[str, Any]:
         "status": entry.status,
         "received_at": iso(entry.received_at),
         "size": entry.size,
+        "violations": [asdict(violation) for violation in entry.violations],
         "runs": [run_record(run) for run in entry.runs],
     }
 
@@ -97,7 +105,6 @@ def full_record(entry: Entry) -> dict[str, Any]:
         **entry_record(entry),
         "headers": dict(entry.headers),
         "data": value.get("data") if isinstance(value, dict) else None,
-        "violations": [asdict(violation) for violation in entry.violations],
         "runs": [{**run_record(run), "traceback": run.error} for run in entry.runs],
     }
 
@@ -184,4 +191,5 @@ def _body_lines(entry: Entry) -> Iterator[str]:
 def _kind_and_place(traceback: str) -> str:
     kind = escape(traceback.rstrip().rpartition("\n")[2].partition(":")[0])
     frames = _FRAME.findall(traceback)
-    return f"{kind} at {escape(frames[-1][0].rpartition('/')[2])}:{frames[-1][1]}" if frames else kind
+    own = [frame for frame in frames if not frame[0].startswith((sys.prefix, sys.base_prefix, "<"))] or frames
+    return f"{kind} at {escape(own[-1][0].rpartition('/')[2])}:{own[-1][1]}" if own else kind

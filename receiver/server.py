@@ -7,7 +7,7 @@ server.
 
 import atexit
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +17,11 @@ from flask import Flask
 from receiver.contract import Contract
 from receiver.handlers import Handlers
 from receiver.inbox import Inbox, RunState
-from receiver.intake import Intake, hook_app
+from receiver.intake import HookApp, Intake
 from receiver.listener import listen, serving
 from receiver.report import Report
 from receiver.settings import HOST, MAX_BODY, PATH, PORT, STATE
-from receiver.terminal import plain
+from receiver.terminal import escape, plain
 from receiver.worker import Worker
 
 
@@ -29,7 +29,8 @@ from receiver.worker import Worker
 class Server:
     """A receiver that listens.
 
-    `interrupted` is how many runs an earlier process left unfinished; `leads` whether this process runs the handlers.
+    `leads`: whether this process runs the handlers. `interrupted`: how many runs an earlier process left unfinished.
+    `orphaned`: how many runs wait for each handler that is not registered now.
     """
 
     url: str
@@ -37,6 +38,7 @@ class Server:
     contract: Contract
     leads: bool
     interrupted: int
+    orphaned: Mapping[str, int]
 
 
 def create_app(
@@ -70,8 +72,10 @@ def create_app(
     rooms = _Rooms.open(
         handlers or Handlers(), report, Path(state), Path(schemas) if schemas else None, lenient, max_body
     )
+    rooms.worker.lead()
+    rooms.worker.start()
     atexit.register(rooms.close)
-    app = hook_app(rooms.intake, path)
+    app = HookApp(rooms.intake, path)
     app.extensions["receiver"] = rooms
     return app
 
@@ -88,10 +92,12 @@ def serve(
     schemas: Path | None = None,
     lenient: bool = False,
     max_body: int = MAX_BODY,
+    ready: Callable[[Server], None] = lambda _: None,
 ) -> Iterator[Server]:
     """Serves the hook from a thread of its own until the block is left; then finishes what had begun.
 
-    Args: as of `create_app`; `host` and `port` are where to listen, port 0 takes a free one.
+    Args: as of `create_app`; `host` and `port` are where to listen, port 0 takes a free one; `ready` is called when the
+    hook is served, before the first handler runs.
 
     Raises:
         ListenerError, ContractError, HandlersError, StoreError: before anything is served.
@@ -99,10 +105,13 @@ def serve(
     with listen(host, port) as listener:
         rooms = _Rooms.open(handlers, report, state, schemas, lenient, max_body)
         try:
-            with serving(hook_app(rooms.intake, path), listener, max_body):
+            with serving(HookApp(rooms.intake, path), listener, max_body, rooms.refused):
                 shown = f"[{host}]" if ":" in host else host
                 url = f"http://{shown}:{listener.getsockname()[1]}{path}"
-                yield Server(url, rooms.inbox, rooms.intake.contract, rooms.leads, rooms.interrupted())
+                server = rooms.served_at(url)
+                ready(server)
+                rooms.worker.start()
+                yield server
         finally:
             rooms.close()
 
@@ -114,7 +123,6 @@ class _Rooms:
     inbox: Inbox
     worker: Worker
     intake: Intake
-    leads: bool
 
     @classmethod
     def open(
@@ -125,10 +133,22 @@ class _Rooms:
         inbox = Inbox(state)
         worker = Worker(inbox, handlers, report)
         intake = Intake(contract, inbox, handlers, report, worker.wake, lenient, max_body)
-        return cls(inbox, worker, intake, worker.start())
+        return cls(inbox, worker, intake)
 
-    def interrupted(self) -> int:
-        return sum(self.inbox.count(RunState.INTERRUPTED).values())
+    def refused(self, status: int, reason: str) -> None:
+        self.intake.report.refused(status, f"not HTTP: {escape(reason)}")
+
+    def served_at(self, url: str) -> Server:
+        leads = self.worker.lead()
+        waiting = self.inbox.count(RunState.PENDING)
+        return Server(
+            url=url,
+            inbox=self.inbox,
+            contract=self.intake.contract,
+            leads=leads,
+            interrupted=sum(self.inbox.count(RunState.INTERRUPTED).values()),
+            orphaned={name: runs for name, runs in waiting.items() if name not in self.intake.handlers.names()},
+        )
 
     def close(self) -> None:
         self.worker.close()

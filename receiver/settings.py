@@ -5,25 +5,36 @@ the current directory's pyproject.toml stand for `--port 9000`, on every command
 values that options take. Knows nothing of what the commands do.
 """
 
+import errno
 import re
 import tomllib
+import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from receiver.terminal import did_you_mean, write_anyhow
 
 HOST = "127.0.0.1"
 PORT = 8787
 PATH = "/webhook"
+HOOK = f"http://{HOST}:{PORT}{PATH}"
+"""Where `receiver run` listens, and `sender fire` sends, if nothing else is said."""
 STATE = Path(".webhooks")
 """Where both halves keep what they know: the receiver its inbox, the sender its ledger."""
 MAX_BODY = 1 << 20
 """Bytes of a body that the receiver accepts; of a longer one it keeps these, and its length."""
 
+FAULT = 70
+"""The exit code for a fault of the program itself: EX_SOFTWARE of sysexits.h."""
 INTERRUPTED = 130
 """The exit code after Ctrl-C, as shells have it."""
+
+LONGEST_DURATION = 100 * 365 * 86400
+LARGEST_SIZE = 512 << 20  # SQLite holds no value of more than 1e9 bytes
 
 PROJECT_FILE = Path("pyproject.toml")
 
@@ -54,35 +65,86 @@ class Group(click.Group):
         self._failures = failures
 
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
-        cmd.context_settings.setdefault("auto_envvar_prefix", self._section.upper())
+        for param in cmd.params:
+            if isinstance(param, click.Option):
+                param.envvar = f"{self._section}_{_key(param)}".upper().replace("-", "_")
         super().add_command(cmd, name)
 
     def invoke(self, ctx: click.Context) -> Any:
         write_anyhow()
         values = self._project_values()
-        ctx.default_map = dict.fromkeys(self.commands, values)
+        ctx.default_map = {name: _of_command(command, values) for name, command in self.commands.items()}
         try:
             return super().invoke(ctx)
+        except click.BadParameter as error:
+            raise _with_its_source(error) from error
         except self._failures as error:
+            raise Failure(error) from error
+        except OSError as error:  # a full disk under stdout; a closed pipe is click's to handle
+            if error.errno == errno.EPIPE:
+                raise
             raise Failure(error) from error
         except KeyboardInterrupt:
             raise click.exceptions.Exit(INTERRUPTED) from None
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            traceback.print_exc()  # a fault of ours; but 1 would be one of `sender fire`'s truths
+            raise click.exceptions.Exit(FAULT) from error
 
     def _project_values(self) -> dict[str, Any]:
+        """The table of the project file, checked: an option that is not known, or not of its kind, is an error."""
         if not PROJECT_FILE.is_file():
             return {}
         try:
             project = tomllib.loads(PROJECT_FILE.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise Failure(f"{PROJECT_FILE}: {error}") from error
-        values = project.get("tool", {}).get(self._section, {})
-        known = {param.name for command in self.commands.values() for param in command.params if param.name}
-        for key in values:
-            if key.replace("-", "_") not in known:
-                raise Failure(
-                    f"{PROJECT_FILE}: [tool.{self._section}] has no option {key!r}; {did_you_mean(key, known)}"
-                )
-        return {key.replace("-", "_"): value for key, value in values.items()}
+        tools = project.get("tool", {})
+        values = tools.get(self._section, {}) if isinstance(tools, dict) else None
+        if not isinstance(values, dict):
+            raise Failure(f"{PROJECT_FILE}: [tool.{self._section}] must be a table")
+        known = {_key(param): param for command in self.commands.values() for param in command.params if param.envvar}
+        for key, value in values.items():
+            if key not in known:
+                hint = did_you_mean(key, known)
+                raise Failure(f"{PROJECT_FILE}: [tool.{self._section}] has no option {key!r}; {hint}")
+            if not _is_of_its_kind(known[key], value):
+                raise Failure(f"{PROJECT_FILE}: [tool.{self._section}] {key} = {value!r} is not of its kind")
+        return values
+
+
+def _key(param: click.Parameter) -> str:
+    """What an option is called in the project file: its name on the command line."""
+    return param.opts[0].removeprefix("--")
+
+
+def _of_command(command: click.Command, values: Mapping[str, Any]) -> dict[str, Any]:
+    """A command's share of the project file, by the names that click knows."""
+    wanted = {param.name: (param, values[_key(param)]) for param in command.params if _key(param) in values}
+    return {
+        str(name): [value] if param.multiple and isinstance(value, str) else value
+        for name, (param, value) in wanted.items()
+    }
+
+
+def _is_of_its_kind(param: click.Parameter, value: object) -> bool:
+    if isinstance(param, click.Option) and param.is_flag:
+        return isinstance(value, bool)
+    if param.multiple and isinstance(value, list):
+        return all(isinstance(one, str) for one in value)
+    return isinstance(value, str | int | float) and not isinstance(value, bool)
+
+
+def _with_its_source(error: click.BadParameter) -> click.ClickException:
+    """The same error, with where the value came from where that was not the command line."""
+    name = error.param.name if error.param else None
+    source = error.ctx.get_parameter_source(name) if error.ctx and name else None
+    if error.param and source is ParameterSource.ENVIRONMENT:
+        return Failure(f"{error.format_message()} (from the environment: {error.param.envvar})")
+    if source is ParameterSource.DEFAULT_MAP:
+        return Failure(f"{error.format_message()} (from {PROJECT_FILE})")
+    return error
 
 
 class Duration(click.ParamType[float]):
@@ -94,7 +156,9 @@ class Duration(click.ParamType[float]):
         found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", str(value).strip())
         if not found:
             self.fail(f"{value!r} is not a length of time such as 30s, 5m, 2h or 7d", param, ctx)
-        return float(found[1]) * _UNITS[found[2] or "s"]
+        if (seconds := float(found[1]) * _UNITS[found[2] or "s"]) > LONGEST_DURATION:
+            self.fail(f"{value!r} is longer than a hundred years", param, ctx)
+        return seconds
 
 
 class Size(click.ParamType[int]):
@@ -106,4 +170,6 @@ class Size(click.ParamType[int]):
         found = re.fullmatch(r"(\d+)\s*([a-z]*)", str(value).strip().lower())
         if not found or found[2] not in _SIZES:
             self.fail(f"{value!r} is not a size such as 500, 64KiB or 1MiB", param, ctx)
-        return int(found[1]) * _SIZES[found[2]]
+        if not 1 <= (size := int(found[1]) * _SIZES[found[2]]) <= LARGEST_SIZE:
+            self.fail(f"{value!r} is not between 1 byte and 512MiB", param, ctx)
+        return size

@@ -68,6 +68,7 @@ class Store:
             with _alone_at(path):
                 self._writer = _open(path, tables, version)
                 self._reader = _connect(path)
+                self._place = (path.stat().st_dev, path.stat().st_ino)
         except (OSError, sqlite3.Error) as error:
             raise self._failure(error) from error
         self._thread = threading.Thread(target=self._run, name=f"writer of {path.name}", daemon=True)
@@ -99,7 +100,7 @@ class Store:
         try:
             with self._reading:
                 return self._reader.execute(statement, values).fetchall()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, ValueError, OverflowError) as error:  # the latter two: a value that no table could hold
             raise self._failure(error) from error
 
     def close(self) -> None:
@@ -128,26 +129,36 @@ class Store:
             for job in group:
                 job.changed = [self._writer.execute(*statement).rowcount for statement in job.statements]
             self._writer.execute("COMMIT")
-        except sqlite3.Error as error:
-            if self._writer.in_transaction:
-                self._writer.execute("ROLLBACK")
-            self._separate(group, error)
+            self._check_place()
+        except Exception as error:  # noqa: BLE001 - were this thread to die, every later write would wait for ever
+            self._give_up(group, error)
         else:
             for job in group:
                 job.end()
 
-    def _separate(self, group: "list[_Job]", error: sqlite3.Error) -> None:
-        """One job that cannot be stored must not take its group with it: each is tried alone."""
-        if len(group) == 1:
-            group[0].error = error
-            group[0].end()
+    def _give_up(self, group: "list[_Job]", error: Exception) -> None:
+        with suppress(sqlite3.Error):
+            self._writer.rollback()
+        if len(group) > 1 and not _is_of_the_file(error):
+            for job in group:  # one that cannot be stored must not take its group with it: each is tried alone
+                self._commit([job])
         else:
             for job in group:
-                self._commit([job])
+                job.error = error
+                job.end()
 
-    def _failure(self, error: OSError | sqlite3.Error) -> StoreError:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary code of an extended one
-        remedy = _REMEDIES.get(code)
+    def _check_place(self) -> None:
+        """What was committed to a file that was deleted or moved meanwhile is not on disk for anyone."""
+        there = self.path.stat()
+        if (there.st_dev, there.st_ino) != self._place:
+            raise FileNotFoundError(f"{self.path} was replaced while it was in use")
+
+    def _failure(self, error: Exception) -> StoreError:
+        remedy = _REMEDIES.get(_code(error))
+        if isinstance(error, FileNotFoundError):
+            remedy = "the file was deleted or moved while it was in use; restart, and a new one will be made"
+        elif isinstance(error, OSError):
+            remedy = "mend the permissions or choose another --state"
         return StoreError(f"{self.path}: {remedy} ({error})" if remedy else f"{self.path}: {error}")
 
 
@@ -160,7 +171,7 @@ class _Job:
         self.statements = statements
         self.then = then
         self.changed: list[int] = []
-        self.error: sqlite3.Error | None = None
+        self.error: Exception | None = None
         self.ended = threading.Lock()  # released by the writer; cheaper than an Event
         self.ended.acquire()
 
@@ -172,6 +183,17 @@ class _Job:
             traceback.print_exc()
         finally:
             self.ended.release()
+
+
+def _code(error: Exception) -> int:
+    """The primary one of SQLite's result codes (https://sqlite.org/rescode.html); 0 for an error that is not
+    SQLite's."""
+    return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+
+
+def _is_of_the_file(error: Exception) -> bool:
+    """Whether it would befall any statement, so that trying another one only takes time."""
+    return isinstance(error, OSError) or _code(error) in _REMEDIES
 
 
 @contextmanager

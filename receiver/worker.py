@@ -39,38 +39,41 @@ class Worker:
         self._report = report
         self._work = threading.Event()
         self._stopping = threading.Event()
+        self._current: Claim | None = None
         self._lock = _Lock(inbox.path.parent / LOCK)
         self._thread = threading.Thread(target=self._live, name="worker", daemon=True)
 
-    def start(self) -> bool:
-        """Starts the thread. True: this process runs the handlers from now on; False: another one does."""
-        leads = self._lead()
+    def lead(self) -> bool:
+        """Whether this process runs the handlers of this inbox; if so, what an earlier one left is interrupted."""
+        if not (self._lock.held or self._lock.take()):
+            return False
+        self._inbox.interrupt()
+        return True
+
+    def start(self) -> None:
+        """Starts the thread; where another process leads, this one waits to take over."""
         self._thread.start()
-        return leads
 
     def wake(self) -> None:
         """Says that something was stored."""
         self._work.set()
 
-    def close(self) -> bool:
-        """Lets the run that is under way finish, at most `GRACE_SECONDS`. False: it went on; it will be
-        `interrupted`."""
+    def close(self) -> None:
+        """Lets the run that is under way finish, at most `GRACE_SECONDS`; then it is left behind as interrupted."""
         self._stopping.set()
         self._work.set()
-        self._thread.join(GRACE_SECONDS)
-        ended = not self._thread.is_alive()
-        if ended:
+        if (claim := self._current) is not None:
+            self._report.notice(f"waiting at most {GRACE_SECONDS:g} s for {claim.handler}; Ctrl-C again stops at once")
+        if self._thread.is_alive():
+            self._thread.join(GRACE_SECONDS)
+        if self._thread.is_alive():
+            self._inbox.interrupt()
+            self._report.trouble("the handler that was running is left behind: its run is interrupted")
+        else:
             self._lock.release()
-        return ended
-
-    def _lead(self) -> bool:
-        if not self._lock.take():
-            return False
-        self._inbox.interrupt()
-        return True
 
     def _live(self) -> None:
-        while not self._stopping.is_set() and not (self._lock.held or self._durably(self._lead)):
+        while not self._stopping.is_set() and not self._durably(self.lead):
             self._stopping.wait(POLL_SECONDS)
         while not self._stopping.is_set():
             self._work.clear()
@@ -89,8 +92,10 @@ class Worker:
         if started_at is None:
             return  # it was not started, so it stays pending
         began = time.perf_counter()
+        self._current = claim
         error = _call(self._handlers.named(claim.handler).function, claim)
-        milliseconds = (time.perf_counter() - began) * 1000
+        self._current = None
+        milliseconds = round((time.perf_counter() - began) * 1000, 3)
         state = RunState.FAILED if error else RunState.DONE
         run = Run(claim.handler, claim.delivery.attempt, state, started_at, milliseconds, error)
         self._durably(lambda: self._inbox.finish(claim, run))
@@ -102,7 +107,7 @@ class Worker:
         while True:
             try:
                 return action()
-            except StoreError as error:
+            except (StoreError, OSError) as error:
                 self._report.trouble(f"the worker waits: {error}")
                 if self._stopping.wait(POLL_SECONDS):
                     return None
@@ -141,5 +146,6 @@ def _call(function: Callable[..., object], claim: Claim) -> str | None:
         function(claim.delivery)
     except BaseException as error:  # noqa: BLE001 - whatever a handler raises, even SystemExit, is recorded and stops no other
         trace = error.__traceback__.tb_next if error.__traceback__ else None
-        return "".join(traceback.format_exception(type(error), error, trace))
+        text = "".join(traceback.format_exception(type(error), error, trace))
+        return text.encode(errors="backslashreplace").decode()  # half a surrogate pair, as in undecodable file names
     return None

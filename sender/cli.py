@@ -1,5 +1,6 @@
 """The command `sender`: each subcommand parses its options, makes one call, prints what came of it."""
 
+import re
 import sys
 from contextlib import closing
 from dataclasses import asdict
@@ -9,15 +10,16 @@ import click
 
 from receiver import __version__
 from receiver.contract import Contract, ContractError
-from receiver.settings import HOST, PATH, PORT, STATE, Duration, Group
+from receiver.settings import HOOK, STATE, Duration, Group
 from receiver.store import StoreError, new_id, now
 from receiver.terminal import as_json, style, warn
 from sender.endpoints import EndpointError, is_local, normalised
 from sender.ledger import Attempt, Ledger, LedgerError
 from sender.payload import PayloadError, build
-from sender.report import attempt_line, attempt_record, exit_code, fired_lines, show_lines
+from sender.report import attempt_line, attempt_record, dry_record, exit_code, fired_lines, show_lines
 
-TO = f"http://{HOST}:{PORT}{PATH}"
+LONGEST_TIMEOUT = 86_400
+_ID = re.compile(r"[!-~]{1,200}")
 FAILURES = (ContractError, EndpointError, LedgerError, PayloadError, StoreError)
 
 state_option = click.option(
@@ -47,10 +49,15 @@ def _event_names(_ctx: click.Context, _param: click.Parameter, incomplete: str) 
     return [name for name in Contract().events if name.startswith(incomplete)]
 
 
+def _sample_names(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    contract, event = Contract(), str(ctx.params.get("event"))
+    return [name for name in contract.samples(event) if name.startswith(incomplete)] if event in contract.events else []
+
+
 @main.command()
 @click.argument("event", shell_complete=_event_names)
-@click.option("--to", default=TO, show_default=True, help="URL to post to.")
-@click.option("--sample", metavar="NAME", help="Sample to send; `sender events` lists them.")
+@click.option("--to", default=HOOK, show_default=True, help="URL to post to.")
+@click.option("--sample", metavar="NAME", shell_complete=_sample_names, help="Sample to send; see `sender events`.")
 @click.option("--data", metavar="JSON|@FILE|-", help="Data to send instead of a sample's; - reads stdin.")
 @click.option(
     "--set", "sets", metavar="PATH=VALUE", multiple=True, help="Set a field of the data; +PATH=VALUE adds a new one."
@@ -95,8 +102,10 @@ def fire(
     Exit codes: 0 answered 2xx, 1 answered otherwise, 2 usage (nothing sent), 3 refused (certainly not delivered), 4
     unknown (may have arrived).
     """
-    if timeout <= 0:
-        raise click.BadParameter("must be more than 0", param_hint="--timeout")
+    if not 0 < timeout <= LONGEST_TIMEOUT:
+        raise click.BadParameter("must be more than 0 and at most a day", param_hint="'--timeout'")
+    if id_ is not None and not _ID.fullmatch(id_):
+        raise click.BadParameter("must be 1 to 200 printable ASCII characters without a blank", param_hint="'--id'")
     if sample and data:
         raise click.UsageError("--sample and --data exclude each other")
     url = normalised(to)
@@ -105,7 +114,7 @@ def fire(
     )
     attempt = Attempt(id_ or new_id(), url, event, body, now())
     if dry_run:
-        click.echo(as_json(attempt_record(attempt)) if as_records else body.decode())
+        click.echo(as_json(dry_record(attempt)) if as_records else body.decode())
         return
     if not is_local(url):
         warn(f"{url} is not on this machine; a payload may hold customers' data")
@@ -114,7 +123,7 @@ def fire(
 
     with closing(Ledger(state)) as ledger:
         ended = fire_once(ledger, attempt, _header_pairs(headers), timeout)
-    click.echo(as_json(attempt_record(ended)) if as_records else "\n".join(fired_lines(ended)))
+        click.echo(as_json(attempt_record(ended)) if as_records else "\n".join(fired_lines(ended)))
     sys.exit(exit_code(ended))
 
 
@@ -131,7 +140,9 @@ def events(schemas: Path | None, as_records: bool) -> None:
             record = {"event": name, "title": event_type.title, "description": event_type.description}
             click.echo(as_json({**record, "fields": fields, "samples": samples}))
             continue
-        click.echo(f"{style(name, bold=True)}  {event_type.title}\n  {event_type.description}")
+        click.echo(f"{style(name, bold=True)}  {event_type.title}")
+        if event_type.description:
+            click.echo(f"  {event_type.description}")
         for field in event_type.fields.values():
             click.echo(f"    {field.path:24} {field.type}{'' if field.required else ', optional'}")
         click.echo(f"  samples: {', '.join(samples) or 'none'}\n")

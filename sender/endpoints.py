@@ -21,7 +21,7 @@ def normalised(url: str) -> str:
         port = parts.port
     except ValueError as error:
         raise EndpointError(f"{url!r} is not a URL: {error}") from error
-    if parts.scheme not in _PORTS or not parts.hostname:
+    if parts.scheme not in _PORTS or not parts.hostname or port == 0 or not url.isprintable() or " " in url:
         raise EndpointError(f"{url!r} is not a URL to post to; write it as http://127.0.0.1:8787/webhook")
     if parts.username is not None:
         raise EndpointError(

@@ -20,11 +20,13 @@ def fire(ledger: Ledger, attempt: Attempt, headers: Mapping[str, str], seconds: 
         AlreadySent, EndpointError, StoreError: nothing was sent.
     """
     request = prepare(attempt.url, attempt.body, headers)
+    attempt = replace(attempt, url=str(request.url))  # as on the wire, or two spellings would be two endpoints
     ledger.intend(attempt, seconds + SLACK_SECONDS)
     outcome = post(request, seconds)
     ended = replace(attempt, outcome=outcome)
     try:
         ledger.conclude(ended)
-    except StoreError as error:
-        warn(f"the outcome is not in the ledger, where this attempt will be `unknown`: {error}")
+    except (StoreError, KeyboardInterrupt) as error:
+        reason = str(error) or "stopped by Ctrl-C"
+        warn(f"the outcome may not be in the ledger, where this attempt will then be `unknown`: {reason}")
     return ended

@@ -97,8 +97,11 @@ class AlreadySent(LedgerError):
 
     def __init__(self, attempt: Attempt) -> None:
         result = attempt.outcome.status or attempt.outcome.state
+        what = "was tried and refused at" if attempt.outcome.state is State.REFUSED else "was sent to"
         when = f"at {iso(attempt.started_at)} ({result})"
-        super().__init__(f"event {attempt.id} was sent to {attempt.url} {when}; nothing was sent now")
+        super().__init__(
+            f"event {attempt.id} {what} {attempt.url} {when}; nothing was sent now, another --id is another event"
+        )
         self.attempt = attempt
 
 

@@ -53,7 +53,11 @@ def build(
     changed = _changed(chosen, known, sets, unsets)
     if validate:
         _check(contract, event, changed)
-    return json.dumps({"event": event, "data": changed}, ensure_ascii=False, separators=(",", ":")).encode()
+    try:
+        text = json.dumps({"event": event, "data": changed}, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        return text.encode()
+    except (ValueError, RecursionError) as error:  # NaN, half a surrogate pair, nesting without end
+        raise PayloadError(f"the payload cannot be written as JSON: {error}") from error
 
 
 def _sampled(contract: Contract, event: str, sample: str | None) -> Data:
@@ -84,9 +88,9 @@ def _parsed(text: str | bytes) -> Data:
     """
     try:
         data = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise PayloadError(f"--data is not JSON: {error}") from error
-    if not isinstance(data, dict):
+    if not isinstance(data, dict) or set(data) == {"event", "data"}:
         raise PayloadError("--data must be a JSON object: what stands under `data`, without `event`")
     return data
 
@@ -100,6 +104,8 @@ def _changed(data: Data, known: Sequence[str], sets: Sequence[str], unsets: Sequ
     Raises:
         PayloadError: a path that leads nowhere; the text names the nearest field, or all that are known.
     """
+    if both := set(unsets) & {change.partition("=")[0].removeprefix("+") for change in sets}:
+        raise PayloadError(f"{', '.join(sorted(both))}: is both set and unset")
     data = copy.deepcopy(data)
     for change in sets:
         path, equals, value = change.partition("=")

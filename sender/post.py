@@ -40,12 +40,14 @@ _HEADERS = {
     "Accept-Encoding": "identity",
     "Connection": "close",
 }
+_FRAMING = {"content-length", "transfer-encoding"}
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, 5.1
 _HEADER_VALUE = re.compile(r"[\t -~\x80-\xff]*")  # RFC 9110, 5.5
 
 
 def prepare(url: str, body: bytes, headers: Mapping[str, str]) -> requests.PreparedRequest:
-    """The request as it will be sent; `headers` come on top of ours, or in their place.
+    """The request as it will be sent, its `url` as it will be on the wire; `headers` come on top of ours, or in their
+    place.
 
     Raises:
         EndpointError: a header or the URL is not HTTP.
@@ -53,16 +55,20 @@ def prepare(url: str, body: bytes, headers: Mapping[str, str]) -> requests.Prepa
     for name, value in headers.items():
         if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
             raise EndpointError(f"header {name!r}: a name is letters, digits and -, a value is one line of Latin-1")
+        if name.lower() in _FRAMING:
+            raise EndpointError(f"header {name!r}: says how long the body is, which only the sender can")
     try:
-        return requests.Request("POST", url, data=body, headers={**_HEADERS, **headers}).prepare()
-    except (requests.RequestException, ValueError) as error:  # a host name that IDNA does not take
-        raise EndpointError(f"{url}: {error}") from error
+        request = requests.Request("POST", url, data=body, headers={**_HEADERS, **headers}).prepare()
+        request.url = urllib3.util.parse_url(str(request.url))._replace(fragment=None).url
+    except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
+        raise EndpointError(f"{url}: {error}") from error  # a host name that IDNA does not take
+    return request
 
 
 def post(request: requests.PreparedRequest, seconds: float) -> Outcome:
     """Sends the request, once, and returns within `seconds` (a slow name server aside, before anything was sent).
 
-    `delivered`: the status line of an answer came, whatever became of its body. `refused`: the connection was never
+    `delivered`: the status line of an answer came, whatever became of the rest. `refused`: the connection was never
     ready, so no byte of the request left. `unknown`: anything in between, Ctrl-C too.
     """
     wire = _Wire(seconds)
@@ -70,12 +76,22 @@ def post(request: requests.PreparedRequest, seconds: float) -> Outcome:
     with wire, _OneConnection(wire) as adapter:
         try:
             answer = adapter.send(request, stream=True, timeout=timeout)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, KeyboardInterrupt) as error:
-            state = State.UNKNOWN if wire.ready else State.REFUSED
-            return Outcome(state, wire.milliseconds(), reason=wire.reason(error))
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever it was, the POST may have been made
+            return wire.outcome(error)
         milliseconds = wire.milliseconds()
-        delivery = answer.headers.get(ID_HEADER)
-        return Outcome(State.DELIVERED, milliseconds, answer.status_code, delivery, _body(answer))
+        return Outcome(
+            state=State.DELIVERED,
+            milliseconds=milliseconds,
+            status=answer.status_code,
+            delivery=answer.headers.get(ID_HEADER),
+            answer=_body(answer),
+            reason=_redirect(answer),
+        )
+
+
+def _redirect(answer: requests.Response) -> str | None:
+    location = answer.headers.get("Location")
+    return f"redirects to {location}, which is not followed" if answer.is_redirect else None
 
 
 def _body(answer: requests.Response) -> bytes:
@@ -90,7 +106,8 @@ def _body(answer: requests.Response) -> bytes:
 
 
 class _Wire:
-    """The connection under a POST: whether it got ready, and the hand that cuts it at the deadline."""
+    """The connection under a POST: whether it got ready, the status that came, and the hand that cuts it at the
+    deadline."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -100,6 +117,7 @@ class _Wire:
         self._late = False
         self._line: socket.socket | None = None
         self.ready = False
+        self.status: int | None = None
 
     def __enter__(self) -> None:
         self._timer.start()
@@ -120,9 +138,14 @@ class _Wire:
 
     def milliseconds(self) -> float:
         """How long it has taken so far."""
-        return (time.perf_counter() - self._began) * 1000
+        return round((time.perf_counter() - self._began) * 1000, 3)
 
-    def reason(self, error: BaseException) -> str:
+    def outcome(self, error: BaseException) -> Outcome:
+        """What is known when no whole answer came."""
+        state = State.DELIVERED if self.status else State.UNKNOWN if self.ready else State.REFUSED
+        return Outcome(state, self.milliseconds(), self.status, reason=self._reason(error))
+
+    def _reason(self, error: BaseException) -> str:
         """Why there was no answer, in a few words."""
         if isinstance(error, KeyboardInterrupt):
             return "stopped by Ctrl-C"
@@ -162,10 +185,15 @@ class _OneConnection(HTTPAdapter):
 class _FinalAnswer(http.client.HTTPResponse):
     """http.client passes over 100 only; 102 and 103 are interim too (RFC 9110, 15.2)."""
 
+    def __init__(self, *args: Any, wire: _Wire, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._wire = wire
+
     def _read_status(self) -> tuple[str, int, str]:
         while True:
             version, status, reason = super()._read_status()  # type: ignore[misc]
             if not 101 < status < 200:
+                self._wire.status = status if status != http.client.CONTINUE else None
                 return version, status, reason
             http.client.parse_headers(self.fp)
 
@@ -173,11 +201,10 @@ class _FinalAnswer(http.client.HTTPResponse):
 class _Watched(HTTPConnection):
     """A connection that tells its wire when it opens and when it is ready for the request."""
 
-    response_class = _FinalAnswer
-
     def __init__(self, *args: Any, wire: _Wire, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._wire = wire
+        self.response_class: Any = partial(_FinalAnswer, wire=wire)
 
     def _new_conn(self) -> socket.socket:
         return self._wire.watch(super()._new_conn())

@@ -47,6 +47,11 @@ def attempt_record(attempt: Attempt) -> dict[str, Any]:
     }
 
 
+def dry_record(attempt: Attempt) -> dict[str, Any]:
+    """What would be sent, as a JSON object."""
+    return {"event": attempt.event, "url": attempt.url, "body": attempt.body.decode()}
+
+
 def attempt_line(attempt: Attempt, *, dated: bool = False) -> str:
     """Time, mark, status or state, then in words what became of which event where."""
     day = f"{iso(attempt.started_at)[:10]} " if dated else ""
@@ -61,6 +66,7 @@ def fired_lines(attempt: Attempt) -> Iterator[str]:
         if attempt.outcome.state is State.REFUSED and is_local(attempt.url):
             yield f"{_INDENT}Does a receiver listen there? `receiver run` starts one."
     elif not _is_good(attempt):
+        yield from (_INDENT + escape(line) for line in filter(None, [attempt.outcome.reason]))
         yield from (_INDENT + line for line in _text_lines(attempt.outcome.answer))
 
 

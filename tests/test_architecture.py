@@ -20,7 +20,13 @@ ROOMS = {
     "receiver/settings.py": {"receiver.terminal"},
     "receiver/inbox.py": {"receiver.contract", "receiver.delivery", "receiver.store", "receiver.violations"},
     "receiver/handlers.py": {"receiver.contract", "receiver.delivery", "receiver.terminal"},
-    "receiver/report.py": {"receiver.contract", "receiver.delivery", "receiver.inbox", "receiver.terminal"},
+    "receiver/report.py": {
+        "receiver.contract",
+        "receiver.delivery",
+        "receiver.inbox",
+        "receiver.store",
+        "receiver.terminal",
+    },
     "receiver/worker.py": {"receiver.handlers", "receiver.inbox", "receiver.report", "receiver.store"},
     "receiver/intake.py": {
         "receiver.contract",
@@ -44,7 +50,7 @@ ROOMS = {
         "receiver.terminal",
         "receiver.worker",
     },
-    "receiver/demo.py": {"receiver.contract", "receiver.server", "receiver.terminal"},
+    "receiver/demo.py": {"receiver.contract", "receiver.server", "receiver.settings", "receiver.terminal"},
     "receiver/cli.py": {
         "receiver",
         "receiver.contract",

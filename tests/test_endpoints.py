@@ -21,7 +21,19 @@ def test_is_written_in_one_way(url: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "127.0.0.1:8787", "/webhook", "ftp://x/", "http://", "http://x:99999/", "http://[x/"]
+    "url",
+    [
+        "",
+        "127.0.0.1:8787",
+        "/webhook",
+        "ftp://x/",
+        "http://",
+        "http://x:99999/",
+        "http://[x/",
+        "http://x:0/",
+        "http://x/a b",
+        "http://x/\n",
+    ],
 )
 def test_what_is_no_url_to_post_to_is_told(url: str) -> None:
     with pytest.raises(EndpointError, match="is not a URL"):

@@ -72,11 +72,20 @@ class TestPatterns:
         with pytest.raises(HandlersError, match="later: is async"):
             Handlers().on("a")(later)
 
+    def test_parentheses_that_were_forgotten_are_told(self) -> None:
+        with pytest.raises(HandlersError, match=r'write @handlers.on\("transactions.fetched"\)'):
+            Handlers().on(_named("f"))  # type: ignore[arg-type]
+
+    def test_a_function_that_takes_no_delivery_is_refused(self) -> None:
+        with pytest.raises(HandlersError, match=r"<lambda>: must take one argument, the delivery"):
+            Handlers().on("a")(lambda: None)  # type: ignore[arg-type,misc]
+
     def test_an_event_type_that_no_schema_knows_is_refused_with_the_nearest(self, contract: Contract) -> None:
         handlers = Handlers()
         handlers.on("transaction.fetched")(_named("f"))
         with pytest.raises(
-            HandlersError, match=r"handler f: .* 'transaction.fetched'; did you mean 'transactions.fetched'"
+            HandlersError,
+            match=r"test_handlers.py, line \d+, f: .* did you mean 'transactions.fetched'",
         ):
             handlers.check(contract)
 
@@ -144,6 +153,10 @@ class TestLoading:
             HandlersError, match=r"none\.py: no such file; HANDLERS is a Python file or package.module:name"
         ):
             load("none.py")
+        Path("README.md").touch()
+        for place in ("README.md", "samples/", ".webhooks", "-", ""):
+            with pytest.raises(HandlersError, match="HANDLERS is a Python file or package.module:name"):
+                load(place)
         with pytest.raises(HandlersError, match="ModuleNotFoundError"):
             load("nowhere.to.be:found")
 

@@ -3,6 +3,7 @@ leaves."""
 
 import contextlib
 import json
+import socket
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import requests
 from conftest import BODY, JSON, Here, receiving_here
 from test_delivery import LEGAL, MALFORMED
+from test_listener import connect
 
 CONSENT = "c2d1f8a4-0b5e-4f0e-9b7a-6e7d3c1f2a90"
 
@@ -109,6 +111,32 @@ class TestAnswers:
         assert "Server" not in here.post().headers
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"Host: a..b\r\n",
+        b"Host: " + b"a" * 300 + b"\r\n",
+        b"Host: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n",
+        b"Host: x\r\nX-Odd: \xe9\xff\r\n",
+    ],
+)
+def test_an_odd_head_loses_no_body(here: Here, head: bytes) -> None:
+    sent = b"POST /webhook HTTP/1.1\r\n" + head + b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    with connect(here) as connection:
+        connection.sendall(sent % len(BODY) + BODY)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 202 ")
+    assert here.server.inbox.entries()[0].body == BODY
+
+
+def test_a_length_that_no_table_can_hold_is_413_and_stops_nothing(here: Here) -> None:
+    head = b"POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    with connect(here) as connection:
+        connection.sendall(head % 2**64 + b"{}")
+        assert here.post().status_code == 202
+        connection.shutdown(socket.SHUT_WR)
+    assert here.post().status_code == 202
+
+
 class TestLimits:
     @pytest.mark.parametrize("chunked", [False, True])
     def test_a_body_that_is_too_large_is_413_and_its_head_and_length_are_kept(
@@ -138,6 +166,7 @@ class TestLimits:
             here.wait(type="delivery", status=413)
             (entry,) = here.server.inbox.entries()
             assert entry.size == 100_000 or (chunked and entry.size > 100)
+            assert len(entry.body) == 100
             assert sent.startswith(entry.body)
             assert here.post(b"{}").status_code == 422
 

@@ -3,6 +3,7 @@
 import socket
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,56 @@ def test_a_request_that_had_begun_when_the_receiver_was_stopped_is_stored_and_an
         assert [entry.body for entry in again.server.inbox.entries()] == [BODY, BODY]
 
 
+def test_what_was_sent_before_the_stop_is_stored_and_answered_even_if_it_was_not_accepted_yet(tmp_path: Path) -> None:
+    one = HEAD + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(BODY) + BODY
+    with receiving_here(tmp_path / "state") as here:
+        connections = [connect(here) for _ in range(150)]
+        for connection in connections:
+            connection.sendall(one)
+    answers = [answer_of(connection) for connection in connections]
+    assert {answer.split(b" ")[1] for answer in answers} == {b"202"}
+    for connection in connections:
+        connection.close()
+
+
+def test_who_comes_while_it_stops_is_refused_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("receiver.listener.STOP_SECONDS", 2)
+    with receiving_here(tmp_path / "state") as here:
+        half = connect(here)
+        half.sendall(HEAD + b"Content-Length: 10\r\n\r\n{")
+        here.post()
+        wait_for_the_close = threading.Thread(target=_expect_refusal, args=(here,))
+        wait_for_the_close.start()
+    wait_for_the_close.join()
+    half.close()
+
+
+def _expect_refusal(here: Here) -> None:
+    def is_refused() -> bool:
+        try:
+            connect(here).close()
+        except ConnectionRefusedError:
+            return True
+        except ConnectionResetError:  # the moment between the last accept and the close
+            return False
+        return False
+
+    wait_for(is_refused, "the port to close", within=1.5)  # before the half request is given up
+
+
+def test_a_request_that_drips_in_is_cut_after_its_time(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("receiver.listener.REQUEST_SECONDS", 0.5)
+    with connect(here) as connection:
+        connection.sendall(HEAD + b"Content-Length: 1000\r\n\r\n")
+        began = time.monotonic()
+        with suppress(ConnectionError):
+            while time.monotonic() - began < SOON:
+                connection.sendall(b"{")
+                time.sleep(0.05)  # it drips: that is the attack
+    assert time.monotonic() - began < 10
+    assert here.post().status_code == 202
+
+
 def test_idle_connections_do_not_delay_the_stop(tmp_path: Path) -> None:
     with receiving_here(tmp_path / "state") as here, requests.Session() as session:
         session.post(here.server.url, data=BODY, headers=JSON, timeout=SOON)
@@ -93,6 +144,7 @@ def test_what_is_not_http_is_refused_and_the_next_good_one_is_served(
     with connect(here) as connection:
         connection.sendall(request_)
         assert answer_of(connection).split(b" ")[1] == status
+    assert here.wait(type="refused", status=int(status))["reason"].startswith("not HTTP: ")
     assert here.post().status_code == 202
     assert len(here.server.inbox.entries()) == 1
 

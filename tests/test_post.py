@@ -86,7 +86,16 @@ class TestTheRequest:
         assert send(receiver.url).delivery == "abc"
 
     @pytest.mark.parametrize(
-        "header", [{"Bad Name": "x"}, {"X": "a\r\nY: b"}, {"X": "a\nb"}, {"X": "\u20ac"}, {"": ""}]
+        "header",
+        [
+            {"Bad Name": "x"},
+            {"X": "a\r\nY: b"},
+            {"X": "a\nb"},
+            {"X": "\u20ac"},
+            {"": ""},
+            {"Content-Length": "5"},
+            {"transfer-encoding": "chunked"},
+        ],
     )
     def test_a_header_that_is_not_http_is_refused_before_anything_is_sent(self, header: dict[str, str]) -> None:
         with pytest.raises(EndpointError):
@@ -242,6 +251,28 @@ class TestTheAnswer:
         receiver = peer(say)
         assert send(receiver.url).state == "unknown"
         assert len(receiver.requests) == 1
+
+    @pytest.mark.parametrize(
+        "rest",
+        [
+            b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n",
+            b"".join(b"X-%d: y\r\n" % number for number in range(200)) + b"\r\n",
+            b"X: " + b"y" * 70_000 + b"\r\n\r\n",
+            b"X: cut",
+        ],
+    )
+    def test_a_status_that_came_stands_whatever_comes_after_it(self, peer: StartPeer, rest: bytes) -> None:
+        def say(connection: socket.socket) -> None:
+            connection.sendall(b"HTTP/1.1 202 Accepted\r\n" + rest)
+            hanging_up(connection)
+
+        receiver = peer(say)
+        outcome = send(receiver.url)
+        assert (len(receiver.requests), outcome.state, outcome.status) == (1, "delivered", 202)
+
+    def test_a_redirect_is_told_with_its_target(self, peer: StartPeer) -> None:
+        answer = b"HTTP/1.1 307 Temporary Redirect\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n"
+        assert send(peer(saying(answer)).url).reason == "redirects to /elsewhere, which is not followed"
 
     def test_no_connection_is_left_open(self, peer: StartPeer) -> None:
         receiver = peer(saying(OK))

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,12 @@ class TestRun:
         assert process.returncode == 0
         assert "\x1b" not in text
         assert "secret" not in text
-        for part in ("listens at http://127.0.0.1:", "handlers  2 in mine.py", "inbox     .webhooks/inbox.db", "✓ 202"):
+        for part in (
+            "listens at http://127.0.0.1:",
+            "handlers     2 in mine.py",
+            "inbox        .webhooks/inbox.db",
+            "✓ 202",
+        ):
             assert part in text
         assert "✓ store  done" in text
         assert "✗ break_  failed" in text
@@ -126,6 +132,14 @@ class TestRun:
         assert post(process.url, b'{"event": "order.created", "data": {"n": 1}}').json()["verdict"] == "valid"
         assert post(process.url, b'{"event": "order.created", "data": {}}').status_code == 422
         assert post(process.url).json()["verdict"] == "unknown_event"
+
+    def test_says_nothing_on_stderr_under_load(self, receiving: Callable[..., Process]) -> None:
+        process = receiving()
+        with ThreadPoolExecutor(40) as pool:
+            statuses = {answer.status_code for answer in pool.map(post, [process.url] * 600)}
+        assert statuses == {202}
+        assert process.stop() == 0
+        assert process.errors == []
 
     def test_sigterm_finishes_what_had_begun(self, receiving: Callable[..., Process]) -> None:
         Path("slow.py").write_text(

@@ -116,6 +116,7 @@ class TestFire:
 
     def test_a_dry_run_prints_the_body_and_sends_and_records_nothing(self, peer: StartPeer) -> None:
         receiver = peer(answering(202))
+        assert set(json.loads(fire("--to", receiver.url, "--dry-run", "--json").stdout)) == {"event", "url", "body"}
         ended = fire("--to", receiver.url, "--dry-run")
         assert ended.returncode == 0
         assert json.loads(ended.stdout)["event"] == FETCHED
@@ -136,6 +137,18 @@ class TestFire:
             (["--to", "nonsense"], "is not a URL to post to"),
             (["--timeout", "soon"], "30s, 5m"),
             (["--timeout", "0"], "must be more than 0"),
+            (["--timeout", "10000000000"], "longer than a hundred years"),
+            (["--timeout", "2d"], "at most a day"),
+            (["--id", ""], "printable ASCII"),
+            (["--id", "a b"], "printable ASCII"),
+            (["--id", "\udcff"], "printable ASCII"),
+            (["--data", '{"event": "x", "data": {}}'], "what stands under `data`"),
+            (["--data", '{"a": NaN}', "--no-validate"], "cannot be written as JSON"),
+            (["--set", '+a="\\ud800"'], "cannot be written as JSON"),
+            (["--data", '{"a":' * 20_000], "not JSON"),
+            (["--header", "Content-Length: 5"], "only the sender can"),
+            (["--to", "http://127.0.0.1:0/"], "is not a URL"),
+            (["--set", "userId=1", "--unset", "userId"], "both set and unset"),
             (["--schemas", "none"], "none: no such directory"),
         ],
     )

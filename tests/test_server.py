@@ -1,6 +1,7 @@
 """The receiver, wired: what it opens, in which order it starts and stops, and the same app behind another WSGI
 server."""
 
+import json
 import logging
 import threading
 import wsgiref.simple_server
@@ -10,12 +11,15 @@ from pathlib import Path
 import pytest
 import requests
 from conftest import BODY, JSON, SOON, receiving_here, wait_for
+from test_inbox import entry, pending
 
 from receiver import Delivery, Handlers, create_app
 from receiver.contract import ContractError
 from receiver.handlers import HandlersError
 from receiver.inbox import Inbox
 from receiver.listener import ListenerError, listen
+from receiver.report import Report
+from receiver.server import Server, serve
 
 
 def noting(seen: list[Delivery]) -> Handlers:
@@ -102,6 +106,21 @@ def test_what_an_earlier_receiver_left_is_run_by_the_next(tmp_path: Path) -> Non
     with receiving_here(tmp_path / "state", handlers) as here:
         here.wait(type="run", handler="note", state="done")
     assert len(seen) == 1
+
+
+def test_it_says_that_it_is_ready_before_it_runs_what_an_earlier_one_left(tmp_path: Path) -> None:
+    with closing(Inbox(tmp_path / "state")) as inbox:
+        inbox.store(entry(runs=pending("note", "gone")), then=lambda: None)
+    told: list[str] = []
+    report = Report(lambda line: told.append(json.loads(line)["type"]), as_records=True)
+
+    def ready(server: Server) -> None:
+        told.append("ready")
+        assert server.orphaned == {"gone": 1}
+
+    with serve(noting([]), report, port=0, state=tmp_path / "state", ready=ready):
+        wait_for(lambda: len(told) == 2, "the run that was left")
+    assert told == ["ready", "run"]
 
 
 def test_the_same_handlers_serve_behind_another_wsgi_server(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -22,11 +22,14 @@ def main() -> None: ...
 @click.argument("handlers", required=False, envvar="RECEIVER_HANDLERS")
 @click.option("--port", default=1)
 @click.option("--max-body", type=Size(), default=5)
+@click.option("--note", "notes", multiple=True)
 @click.option("--fail", is_flag=True)
-def run(handlers: str | None, port: int, max_body: int, fail: bool) -> None:
+def run(handlers: str | None, port: int, max_body: int, notes: tuple[str, ...], fail: bool) -> None:
     if fail:
         raise Odd("it went wrong; do this")
-    click.echo(f"{handlers} {port} {max_body}")
+    if port == 0:
+        raise ZeroDivisionError
+    click.echo(f"{handlers} {port} {max_body}" + (f" {notes}" if notes else ""))
 
 
 @main.command("list")
@@ -60,6 +63,13 @@ def test_a_project_file_without_our_table_changes_nothing() -> None:
     [
         ("[tool.receiver]\nprot = 1\n", "pyproject.toml: [tool.receiver] has no option 'prot'; did you mean 'port'?"),
         ("[tool.receiver\n", "pyproject.toml: "),
+        ("tool = 3\n", "[tool.receiver] must be a table"),
+        ("[tool]\nreceiver = 3\n", "[tool.receiver] must be a table"),
+        ("[tool.receiver]\nport = true\n", "port = True is not of its kind"),
+        ("[tool.receiver]\nhandlers = ['a.py']\n", "is not of its kind"),
+        ("[tool.receiver]\nfail = 1\n", "fail = 1 is not of its kind"),
+        ("[tool.receiver.run]\nport = 1\n", "has no option 'run'"),
+        ("[tool.receiver]\nport = 'abc'\n", "'abc' is not a valid integer. (from pyproject.toml)"),
     ],
 )
 def test_a_project_file_that_cannot_be_meant_is_told(text: str, reason: str) -> None:
@@ -69,8 +79,27 @@ def test_a_project_file_that_cannot_be_meant_is_told(text: str, reason: str) -> 
     assert reason in output
 
 
+def test_an_option_is_called_there_as_on_the_command_line() -> None:
+    assert result("run", RECEIVER_NOTE="a") == (0, "None 1 5 ('a',)")
+    Path("pyproject.toml").write_text('[tool.receiver]\nnote = "a"\n')
+    assert result("run") == (0, "None 1 5 ('a',)")
+    Path("pyproject.toml").write_text('[tool.receiver]\nnote = ["a", "b"]\n')
+    assert result("run") == (0, "None 1 5 ('a', 'b')")
+
+
+def test_a_value_of_the_environment_that_cannot_be_meant_is_told_with_its_variable() -> None:
+    code, output = result("run", RECEIVER_PORT="abc")
+    assert code == 2
+    assert "'abc' is not a valid integer. (from the environment: RECEIVER_PORT)" in output
+
+
 def test_a_rooms_exception_ends_the_command_with_its_text_and_2() -> None:
     assert result("run", "--fail") == (2, "Error: it went wrong; do this")
+
+
+def test_a_fault_of_the_program_ends_the_command_with_70(capsys: pytest.CaptureFixture[str]) -> None:
+    """Not with 1, which would say something that is not so of what was sent."""
+    assert result("run", "--port", "0")[0] == 70
 
 
 def test_ctrl_c_ends_the_command_with_130() -> None:
@@ -82,13 +111,20 @@ def test_durations(text: str, seconds: float) -> None:
     assert result("list", "--since", text) == (0, str(float(seconds)))
 
 
-@pytest.mark.parametrize(("text", "size"), [("500", 500), ("64KiB", 65536), ("1 mib", 1048576), ("2GiB", 2147483648)])
+@pytest.mark.parametrize(("text", "size"), [("500", 500), ("64KiB", 65536), ("1 mib", 1048576), ("512MiB", 536870912)])
 def test_sizes(text: str, size: int) -> None:
     assert result("run", "--max-body", text) == (0, f"None 1 {size}")
 
 
 @pytest.mark.parametrize(
-    ("words", "kind"), [(("list", "--since", "soon"), "30s, 5m"), (("run", "--max-body", "big"), "1MiB")]
+    ("words", "kind"),
+    [
+        (("list", "--since", "soon"), "30s, 5m"),
+        (("run", "--max-body", "big"), "1MiB"),
+        (("run", "--max-body", "0"), "512MiB"),
+        (("run", "--max-body", "1GiB"), "512MiB"),
+        (("list", "--since", "99999999d"), "hundred years"),
+    ],
 )
 def test_what_is_no_duration_or_size_is_told_with_examples(words: tuple[str, ...], kind: str) -> None:
     code, output = result(*words)

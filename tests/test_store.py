@@ -1,9 +1,11 @@
 """The store: durable, private, one writer; a failure is told with its remedy and takes nothing else with it."""
 
 import multiprocessing
+import shutil
 import sqlite3
 import stat
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
@@ -113,6 +115,50 @@ def test_a_then_that_raises_stops_no_later_write(store: Store, capsys: pytest.Ca
     store.write((INSERT, ("a", "x")), then=broken)
     assert store.write((INSERT, ("b", "x"))) == [1]
     assert "ValueError: broken" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", [2**63, "half a pair: \udcff", object()])
+def test_a_value_that_no_table_can_hold_fails_alone_and_stops_no_later_write(store: Store, value: object) -> None:
+    with pytest.raises(StoreError):
+        store.write((INSERT, ("a", value)))
+    with pytest.raises(StoreError):
+        store.read("SELECT ?", (value,))
+    assert store.write((INSERT, ("b", "x"))) == [1]
+
+
+@pytest.mark.parametrize("gone", ["file", "directory", "replaced"])
+def test_what_would_go_to_a_deleted_file_is_refused(store: Store, path: Path, gone: str) -> None:
+    if gone == "directory":
+        shutil.rmtree(path.parent)
+    else:
+        path.rename(path.with_name("moved"))
+    if gone == "replaced":
+        path.touch()
+    with pytest.raises(StoreError, match="deleted or moved while it was in use; restart"):
+        store.write((INSERT, ("a", "x")))
+
+
+def test_a_group_that_meets_a_locked_file_fails_at_once_not_one_after_the_other(store: Store, path: Path) -> None:
+    store._writer.execute("PRAGMA busy_timeout = 500")
+    failed: list[StoreError] = []
+
+    def write(id_: str) -> None:
+        try:
+            insert(store, id_)
+        except StoreError as error:
+            failed.append(error)
+
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        threads = [threading.Thread(target=write, args=(str(number),)) for number in range(20)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(failed) == 20
+    assert time.monotonic() - began < 5  # two groups of half a second; one after the other would be ten
+    assert store.write((INSERT, ("a", "x"))) == [1]
 
 
 def test_another_processes_transaction_is_waited_for(store: Store, path: Path) -> None:

@@ -1,6 +1,7 @@
 """The worker: every stored run is started, in order, whatever the one before it did; only one process runs them."""
 
 import json
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -14,6 +15,7 @@ from test_inbox import entry, pending, put
 from receiver import Delivery, Handlers
 from receiver.inbox import Inbox, RunState
 from receiver.report import Report
+from receiver.store import StoreError
 from receiver.worker import Worker
 
 
@@ -27,6 +29,7 @@ def inbox(tmp_path: Path) -> Iterator[Inbox]:
 def working(inbox: Inbox, handlers: Handlers) -> Iterator[tuple[Worker, list[Any]]]:
     told: list[Any] = []
     worker = Worker(inbox, handlers, Report(lambda line: told.append(json.loads(line)), as_records=True))
+    assert worker.lead()
     worker.start()
     try:
         yield worker, told
@@ -119,13 +122,15 @@ def test_of_two_on_one_inbox_only_the_first_runs_handlers_until_it_ends(inbox: I
         seen.append("first")
 
     first = Worker(inbox, handlers_of(one), Report(lambda line: None))
-    assert first.start() is True
+    assert first.lead() is True
+    first.start()
 
     def one(delivery: Delivery) -> None:  # type: ignore[no-redef]
         seen.append("second")
 
     second = Worker(inbox, handlers_of(one), Report(lambda line: None))
-    assert second.start() is False
+    assert second.lead() is False
+    second.start()
     put(inbox, entry(runs=pending("one")))
     wait_for(lambda: ended(inbox, 1), "the first")
     first.close()
@@ -133,6 +138,68 @@ def test_of_two_on_one_inbox_only_the_first_runs_handlers_until_it_ends(inbox: I
     wait_for(lambda: ended(inbox, 2), "the second to take over")
     second.close()
     assert seen == ["first", "second"]
+
+
+def test_an_exception_whose_text_no_table_can_hold_is_recorded_all_the_same(inbox: Inbox) -> None:
+    def broken(delivery: Delivery) -> None:
+        raise ValueError("file \udcff not found")  # as of any undecodable file name
+
+    put(inbox, first := entry(runs=pending("broken")), second := entry(runs=pending("broken")))
+    with working(inbox, handlers_of(broken)):
+        wait_for(lambda: ended(inbox, 2), "both")
+    assert "file \\udcff not found" in str(inbox.entry(first.id).runs[0].error)
+    assert inbox.entry(second.id).runs[0].state == "failed"
+
+
+def test_a_takeover_that_meets_a_locked_file_still_interrupts_what_was_running(inbox: Inbox, tmp_path: Path) -> None:
+    put(inbox, begun := entry(runs=pending("note")))
+    inbox.begin(inbox.claims(["note"])[0])
+    inbox._store._writer.execute("PRAGMA busy_timeout = 50")
+    worker = Worker(inbox, handlers_of(), Report(lambda line: None))
+    with closing(sqlite3.connect(inbox.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError):
+            worker.lead()
+        worker.start()
+        other.execute("ROLLBACK")
+    wait_for(lambda: inbox.count(RunState.INTERRUPTED), "the run to be interrupted")
+    worker.close()
+    assert inbox.entry(begun.id).runs[0].state == "interrupted"
+
+
+def test_a_worker_outlives_a_state_directory_that_is_away_for_a_while(inbox: Inbox, tmp_path: Path) -> None:
+    leader = Worker(inbox, handlers_of(), Report(lambda line: None))
+    assert leader.lead()
+    told: list[str] = []
+    waiting = Worker(inbox, handlers_of(), Report(told.append))
+    assert not waiting.lead()
+    (tmp_path / "state").rename(tmp_path / "away")
+    waiting.start()
+    wait_for(lambda: told, "the worker to meet the missing directory")
+    (tmp_path / "away").rename(tmp_path / "state")
+    leader._lock.release()
+    wait_for(lambda: waiting._lock.held, "it to take over")
+    waiting.close()
+
+
+def test_a_handler_that_outlasts_the_stop_is_told_and_left_behind_as_interrupted(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("receiver.worker.GRACE_SECONDS", 0.2)
+    entered, leave = threading.Event(), threading.Event()
+
+    def hang(delivery: Delivery) -> None:
+        entered.set()
+        leave.wait(SOON)
+
+    put(inbox, held := entry(runs=pending("hang")))
+    with working(inbox, handlers_of(hang)) as (worker, told):
+        assert entered.wait(SOON)
+        worker.close()
+        assert inbox.entry(held.id).runs[0].state == "interrupted"
+        assert [line["type"] for line in told] == ["notice", "trouble"]
+        leave.set()
+        worker._thread.join()
 
 
 def test_close_lets_the_run_under_way_finish_and_leaves_the_others_pending(inbox: Inbox) -> None:
