@@ -3,9 +3,9 @@
     from receiver import Handlers, create_app
 
 The rooms, in the order of the data: `contract` (schemas, verdicts; `violations` says why) · `delivery` (strict JSON) ·
-`inbox` (the durable store, on `store`) · `intake` (the hook) · `handlers` (what users register) · `worker` (runs them)
-· `listener` (waitress) · `server` (wires all together) · `report` and `terminal` (what is told) · `settings` and `cli`
-(the command) · `demo`.
+`entry` and `inbox` (the durable store, on `store`) · `intake` (the hook) · `handlers` (what users register) · `worker`
+(runs them), `retry` (again) · `listener` (waitress) · `server` (wires all together) · `report` and `terminal` (what is
+told) · `settings` and `cli` (the command) · `demo`.
 
 Names are imported on first use, so that importing this package costs nothing.
 """

@@ -14,18 +14,21 @@ import click
 
 from receiver import __version__
 from receiver.contract import Contract, ContractError, Verdict
+from receiver.entry import ENDED, RunState
 from receiver.handlers import Handlers, HandlersError, load
-from receiver.inbox import Inbox, InboxError, RunState
+from receiver.inbox import Inbox, InboxError
+from receiver.retry import RetryError, run_again
 from receiver.settings import HOST, PATH, PORT, STATE, Duration, Failure, Group, Size
 from receiver.store import StoreError, now
-from receiver.terminal import as_json, shorten, style
+from receiver.terminal import as_json, escape, shorten, style
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
+    from receiver.entry import Ended, Run
     from receiver.server import Server
 
-FAILURES = (ContractError, HandlersError, InboxError, StoreError)
+FAILURES = (ContractError, HandlersError, InboxError, RetryError, StoreError)
 
 state_option = click.option(
     "--state",
@@ -154,9 +157,8 @@ def list_(
     """
     from receiver.report import delivery_line, entry_record, run_marks
 
-    after = None if since is None else now() - int(since * 1e6)
     with closing(Inbox.existing(state)) as inbox:
-        entries = inbox.entries(event=event, verdict=verdict, run=run, since=after, limit=limit)
+        entries = inbox.entries(event=event, verdict=verdict, run=run, since=_moment(since), limit=limit)
     for entry in entries:
         click.echo(as_json(entry_record(entry)) if as_records else delivery_line(entry, run_marks(entry), dated=True))
     if not entries and not as_records:
@@ -186,6 +188,66 @@ def show(id_: str, raw: bool, state: Path, as_records: bool) -> None:
         click.echo("\n".join(show_lines(entry)))
 
 
+@main.command()
+@click.argument("ids", metavar="[ID]...", nargs=-1)
+@click.option("--failed", is_flag=True, help="All whose latest run failed.")
+@click.option("--interrupted", is_flag=True, help="All whose latest run was interrupted.")
+@click.option("--handler", help="Only this handler.")
+@click.option("--event", help="Only this event type.", shell_complete=_event_names)
+@click.option("--since", type=Duration(), help="Only those received in the last 30s, 5m, 2h or 7d.")
+@click.option("--dry-run", is_flag=True, help="Only list what would run.")
+@click.option("--handlers", type=click.Path(), help="Handlers to run here, if no receiver runs on this inbox.")
+@state_option
+@json_option
+def retry(
+    ids: tuple[str, ...],
+    failed: bool,
+    interrupted: bool,
+    handler: str | None,
+    event: str | None,
+    since: float | None,
+    dry_run: bool,
+    handlers: str | None,
+    state: Path,
+    as_records: bool,
+) -> None:
+    """Run handlers again: for these deliveries, or for all whose run failed or was interrupted.
+
+    A receiver that runs on the same inbox does it; else this command does, with --handlers. Every attempt is kept.
+
+    Exit codes: 0 all done, 1 a handler failed again, 2 usage, or nobody to run them.
+    """
+    if not (ids or failed or interrupted):
+        raise click.UsageError("say which: an ID, --failed or --interrupted")
+    states = [RunState.FAILED] * failed + [RunState.INTERRUPTED] * interrupted
+    registry = load(handlers) if handlers else None
+    with closing(Inbox.existing(state)) as inbox:
+        whole = [inbox.entry(id_).id for id_ in ids] or None
+        ended = inbox.ended(states or ENDED, ids=whole, handler=handler, event=event, since=_moment(since))
+        if dry_run or not ended:
+            _tell_of_runs(((one, one.run) for one in ended), as_records)
+            click.echo(f"{len(ended)} would run." if ended else "Nothing fits.", err=True)
+        elif not _tell_of_runs(run_again(inbox, ended, registry), as_records):
+            sys.exit(1)
+
+
+def _tell_of_runs(runs: "Iterable[tuple[Ended, Run]]", as_records: bool) -> bool:
+    """Prints each run as it comes; whether all were done."""
+    from receiver.report import run_line, run_record
+
+    states = set()
+    for one, run in runs:
+        record = {"id": one.delivery, "event": one.event, **run_record(run)}
+        click.echo(as_json(record) if as_records else f"{one.delivery[:8]}  {escape(one.event):28}  {run_line(run)}")
+        states.add(run.state)
+    return states <= {RunState.DONE}
+
+
+def _moment(since: float | None) -> int | None:
+    """So many seconds ago, in microseconds since 1970."""
+    return None if since is None else now() - int(since * 1e6)
+
+
 def _ready_lines(server: "Server", place: str | None, handlers: int, state: Path) -> "Iterator[str]":
     yield f"{style('receiver', bold=True)} {__version__} listens at {style(server.url, bold=True)}; Ctrl-C stops it"
     yield f"  contract     {len(server.contract.events)} event types in {shorten(server.contract.directory)}"
@@ -195,8 +257,8 @@ def _ready_lines(server: "Server", place: str | None, handlers: int, state: Path
     if not server.leads:
         yield style("  beside       another receiver, which runs the handlers until it ends", "yellow")
     if server.interrupted:
-        command = f"receiver list --run interrupted{_elsewhere(state)}"
-        yield style(f"  interrupted  {server.interrupted}: {command}", "yellow")
+        command = f"receiver retry --interrupted{_elsewhere(state)}"
+        yield style(f"  interrupted  {server.interrupted}, run again by: {command}", "yellow")
     for handler, runs in server.orphaned.items():
         yield style(f"  waiting      {runs} for {handler}, which is not registered any more", "yellow")
     yield ""

@@ -7,14 +7,13 @@ claim, finish, read), so that another database can stand in. Times are whole mic
 import json
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from receiver.contract import Verdict
 from receiver.delivery import Delivery, parse
+from receiver.entry import Claim, Ended, Entry, Run, RunState
 from receiver.store import Store, now
 from receiver.violations import Violation
 
@@ -73,60 +72,27 @@ AND (:run IS NULL OR EXISTS (SELECT 1 FROM run WHERE run.delivery = delivery.num
 ORDER BY number DESC LIMIT :limit
 """
 _RUNS = "SELECT * FROM run WHERE delivery IN (SELECT value FROM json_each(?)) ORDER BY number"
+_ENDED = """
+SELECT delivery.id, event, run.* FROM run JOIN delivery ON delivery.number = run.delivery
+WHERE state IN (SELECT value FROM json_each(:states))
+AND (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids)))
+AND (:handler IS NULL OR handler = :handler)
+AND (:event IS NULL OR event = :event)
+AND (:since IS NULL OR received_at >= :since)
+AND attempt = (SELECT max(attempt) FROM run AS any WHERE any.delivery = run.delivery AND any.handler = run.handler)
+ORDER BY run.delivery, run.number
+"""
+# Of two that ask for the same next attempt at once, one gets it: (delivery, handler, attempt) is unique.
+_AGAIN = """
+INSERT OR IGNORE INTO run (delivery, handler, attempt, state)
+VALUES ((SELECT number FROM delivery WHERE id = ?), ?, ?, 'pending')
+"""
 _BEGIN_RUN = "UPDATE run SET state = 'running', started_at = ? WHERE number = ?"
 _FINISH_RUN = "UPDATE run SET state = ?, milliseconds = ?, error = ? WHERE number = ?"
 
 
 class InboxError(Exception):
     """A question that the inbox cannot answer: no such inbox, no such delivery, or a shortened id that fits several."""
-
-
-class RunState(StrEnum):
-    """Where a handler's run for a delivery stands."""
-
-    PENDING = "pending"
-    RUNNING = "running"
-    DONE = "done"
-    FAILED = "failed"
-    INTERRUPTED = "interrupted"
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One attempt of one handler at one delivery. `error` is a traceback, where it failed."""
-
-    handler: str
-    attempt: int
-    state: RunState
-    started_at: int | None = None
-    milliseconds: float | None = None
-    error: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One delivery as the inbox holds it. `size` is the length of the body as sent; `body` is shorter where that was
-    too large."""
-
-    id: str
-    received_at: int
-    event: str | None
-    verdict: Verdict
-    status: int
-    size: int
-    headers: Mapping[str, str]
-    body: bytes
-    violations: tuple[Violation, ...]
-    runs: tuple[Run, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A run that waits for the worker, with the delivery to run it for."""
-
-    number: int
-    handler: str
-    delivery: Delivery
 
 
 class Inbox:
@@ -187,6 +153,24 @@ class Inbox:
     def finish(self, claim: Claim, run: Run) -> None:
         """Records, durably, how a run ended."""
         self._store.write((_FINISH_RUN, (run.state, run.milliseconds, run.error, claim.number)))
+
+    def ended(
+        self,
+        states: Sequence[RunState],
+        *,
+        ids: Sequence[str] | None = None,
+        handler: str | None = None,
+        event: str | None = None,
+        since: int | None = None,
+    ) -> list[Ended]:
+        """The latest runs that ended in one of these states, of deliveries that fit all that is asked, oldest first."""
+        asked = {"handler": handler, "event": event, "since": since, "ids": ids and json.dumps(ids)}
+        rows = self._store.read(_ENDED, {**asked, "states": json.dumps(states)})
+        return [Ended(row["id"], row["event"], _run(row)) for row in rows]
+
+    def run_again(self, ended: Sequence[Ended]) -> None:
+        """Puts the next attempt of each in line; where it is there already, nothing more."""
+        self._store.write(*((_AGAIN, (one.delivery, one.run.handler, one.run.attempt + 1)) for one in ended))
 
     def interrupt(self) -> None:
         """What was running when its process died is `interrupted`. Only for the one process that runs handlers here."""

@@ -17,8 +17,9 @@ from werkzeug.exceptions import HTTPException
 
 from receiver.contract import Contract, Judgement, Verdict
 from receiver.delivery import MalformedBody, parse
+from receiver.entry import Entry, Run, RunState
 from receiver.handlers import Handlers
-from receiver.inbox import Entry, Inbox, Run, RunState
+from receiver.inbox import Inbox
 from receiver.report import Report
 from receiver.store import StoreError, new_id, now
 from receiver.terminal import as_json, escape

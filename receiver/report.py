@@ -13,7 +13,7 @@ from typing import Any
 
 from receiver.contract import Verdict
 from receiver.delivery import Delivery, parse
-from receiver.inbox import Entry, Run, RunState
+from receiver.entry import Entry, Run, RunState
 from receiver.store import now
 from receiver.terminal import as_json, clock, escape, iso, style
 

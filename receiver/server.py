@@ -15,8 +15,9 @@ from pathlib import Path
 from flask import Flask
 
 from receiver.contract import Contract
+from receiver.entry import RunState
 from receiver.handlers import Handlers
-from receiver.inbox import Inbox, RunState
+from receiver.inbox import Inbox
 from receiver.intake import HookApp, Intake
 from receiver.listener import listen, serving
 from receiver.report import Report

@@ -13,7 +13,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 BUSY_SECONDS = 5.0
@@ -65,10 +65,12 @@ class Store:
         self._reading = threading.Lock()
         self._closed = False
         try:
-            with _alone_at(path):
-                self._writer = _open(path, tables, version)
-                self._reader = _connect(path)
+            with _alone_at(path), ExitStack() as undo:
+                self._writer = undo.enter_context(closing(_connect(path)))
+                _migrate(self._writer, path, tables, version)
+                self._reader = undo.enter_context(closing(_connect(path)))
                 self._place = (path.stat().st_dev, path.stat().st_ino)
+                undo.pop_all()
         except (OSError, sqlite3.Error) as error:
             raise self._failure(error) from error
         self._thread = threading.Thread(target=self._run, name=f"writer of {path.name}", daemon=True)
@@ -216,16 +218,6 @@ def _alone_at(path: Path) -> Iterator[None]:
         os.close(directory)
 
 
-def _open(path: Path, tables: Sequence[str], version: int) -> sqlite3.Connection:
-    connection = _connect(path)
-    try:
-        _migrate(connection, path, tables, version)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
 def _migrate(connection: sqlite3.Connection, path: Path, tables: Sequence[str], version: int) -> None:
     (found,) = connection.execute("PRAGMA user_version").fetchone()
     if found > version:
@@ -243,10 +235,14 @@ def _migrate(connection: sqlite3.Connection, path: Path, tables: Sequence[str], 
 
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    connection.row_factory = sqlite3.Row
-    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
-    if mode != "wal":
-        raise sqlite3.OperationalError(f"WAL is not to be had here (got {mode}): is this a network file system?")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA foreign_keys = ON")
+    try:
+        connection.row_factory = sqlite3.Row
+        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        if mode != "wal":
+            raise sqlite3.OperationalError(f"WAL is not to be had here (got {mode}): is this a network file system?")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+    except BaseException:
+        connection.close()
+        raise
     return connection

@@ -14,8 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from receiver.entry import Claim, Run, RunState
 from receiver.handlers import Handlers
-from receiver.inbox import Claim, Inbox, Run, RunState
+from receiver.inbox import Inbox
 from receiver.report import Report
 from receiver.store import StoreError
 

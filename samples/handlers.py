@@ -3,7 +3,8 @@
     receiver run samples/handlers.py
 
 A handler runs after the delivery is on disk, and is told of it once. If the receiver dies while a handler runs, that
-run is `interrupted` and may be run again when you ask for it: so let `delivery.id` be the key of what you do.
+run is `interrupted` and repeated only when you ask for it (`receiver retry`): so let `delivery.id` be the key of what
+you do.
 """
 
 from receiver import Delivery, Handlers

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from receiver.contract import Verdict
-from receiver.inbox import Entry, Inbox, InboxError, Run, RunState
+from receiver.entry import Entry, Run, RunState
+from receiver.inbox import Inbox, InboxError
 from receiver.store import new_id, now
 from receiver.violations import Violation
 

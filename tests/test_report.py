@@ -7,7 +7,7 @@ import pytest
 from test_inbox import entry
 
 from receiver.contract import Verdict
-from receiver.inbox import Entry, Run, RunState
+from receiver.entry import Entry, Run, RunState
 from receiver.report import Report, delivery_line, entry_record, full_record, run_line, run_marks, show_lines
 from receiver.terminal import plain
 from receiver.violations import Violation

@@ -13,7 +13,8 @@ from conftest import SOON, wait_for
 from test_inbox import entry, pending, put
 
 from receiver import Delivery, Handlers
-from receiver.inbox import Inbox, RunState
+from receiver.entry import RunState
+from receiver.inbox import Inbox
 from receiver.report import Report
 from receiver.store import StoreError
 from receiver.worker import Worker

@@ -1,0 +1,73 @@
+"""What the inbox holds, as values: entries, the runs of handlers, and what can be claimed or run again.
+
+Times are whole microseconds since 1970, UTC. Pure.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from receiver.contract import Verdict
+from receiver.delivery import Delivery
+from receiver.violations import Violation
+
+
+class RunState(StrEnum):
+    """Where a handler's run for a delivery stands."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+ENDED = (RunState.DONE, RunState.FAILED, RunState.INTERRUPTED)
+"""The states in which a run stays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One attempt of one handler at one delivery. `error` is a traceback, where it failed."""
+
+    handler: str
+    attempt: int
+    state: RunState
+    started_at: int | None = None
+    milliseconds: float | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One delivery as the inbox holds it. `size` is the length of the body as sent; `body` is shorter where that was
+    too large."""
+
+    id: str
+    received_at: int
+    event: str | None
+    verdict: Verdict
+    status: int
+    size: int
+    headers: Mapping[str, str]
+    body: bytes
+    violations: tuple[Violation, ...]
+    runs: tuple[Run, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A handler's latest run for a delivery, when it has ended: what can be run again."""
+
+    delivery: str
+    event: str
+    run: Run
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A run that waits for the worker, with the delivery to run it for."""
+
+    number: int
+    handler: str
+    delivery: Delivery
