@@ -14,7 +14,7 @@ from typing import Any
 from receiver.contract import Verdict
 from receiver.delivery import Delivery, parse
 from receiver.entry import Claim, Ended, Entry, Run, RunState
-from receiver.store import Store, now
+from receiver.store import Statement, Store, now
 from receiver.violations import Violation
 
 FILE = "inbox.db"
@@ -144,15 +144,19 @@ class Inbox:
         rows = self._store.read(_CLAIMS, (json.dumps(handlers), most))
         return [Claim(row["number"], row["handler"], _delivery(row)) for row in rows]
 
-    def begin(self, claim: Claim) -> int:
-        """Records, durably, that a run has started; returns when."""
+    def begin(self, claim: Claim, *, after: tuple[Claim, Run] | None = None) -> int:
+        """Records that a run has started, and how the one before it ended; returns when.
+
+        Not synced, as `finish`: a kill loses none of it, and after a power cut a run may be repeated.
+        """
         started_at = now()
-        self._store.write((_BEGIN_RUN, (started_at, claim.number)))
+        finish = [_finish(*after)] if after else []
+        self._store.write(*finish, (_BEGIN_RUN, (started_at, claim.number)), synced=False)
         return started_at
 
     def finish(self, claim: Claim, run: Run) -> None:
-        """Records, durably, how a run ended."""
-        self._store.write((_FINISH_RUN, (run.state, run.milliseconds, run.error, claim.number)))
+        """Records how a run ended."""
+        self._store.write(_finish(claim, run), synced=False)
 
     def ended(
         self,
@@ -216,6 +220,10 @@ class Inbox:
         for row in self._store.read(_RUNS, (json.dumps(numbers),)):
             runs[row["delivery"]].append(_run(row))
         return [_entry(row, tuple(runs[row["number"]])) for row in rows]
+
+
+def _finish(claim: Claim, run: Run) -> Statement:
+    return _FINISH_RUN, (run.state, run.milliseconds, run.error, claim.number)
 
 
 def _delivery(row: sqlite3.Row) -> Delivery:

@@ -54,34 +54,42 @@ class Report:
 
     def ready(self, url: str, lines: Iterable[str]) -> None:
         """The receiver listens at `url`."""
-        self._tell({"type": "ready", "url": url}, *lines)
+        self._tell(lambda: {"type": "ready", "url": url}, lambda: lines)
 
     def delivery(self, entry: Entry, milliseconds: float) -> None:
         self._tell(
-            {"type": "delivery", **entry_record(entry), "milliseconds": round(milliseconds, 1)},
-            delivery_line(entry, f"{milliseconds:.0f} ms"),
-            *(_INDENT + line for line in violation_lines(entry)),
+            lambda: {"type": "delivery", **entry_record(entry), "milliseconds": round(milliseconds, 1)},
+            lambda: [
+                delivery_line(entry, f"{milliseconds:.0f} ms"),
+                *(_INDENT + line for line in violation_lines(entry)),
+            ],
         )
 
     def run(self, delivery: Delivery, run: Run) -> None:
-        record = {"type": "run", "id": delivery.id, "event": delivery.event, **run_record(run)}
-        more = f"{self._show} {delivery.id[:SHORT]}" if run.error else delivery.id[:SHORT]
-        self._tell(record, f"{_INDENT}{run_line(run)}  {style(more, dim=True)}")
+        short = delivery.id[:SHORT]
+        more = f"{self._show} {short}" if run.error else short
+        self._tell(
+            lambda: {"type": "run", "id": delivery.id, "event": delivery.event, **run_record(run)},
+            lambda: [f"{_INDENT}{run_line(run)}  {style(more, dim=True)}"],
+        )
 
     def refused(self, status: int, reason: str) -> None:
         """A request of which nothing is stored."""
         at = now()
-        record = {"type": "refused", "status": status, "reason": reason, "received_at": iso(at)}
-        self._tell(record, f"{clock(at)}  {style(f'✗ {status}', 'red')}  {reason}")
+        self._tell(
+            lambda: {"type": "refused", "status": status, "reason": reason, "received_at": iso(at)},
+            lambda: [f"{clock(at)}  {style(f'✗ {status}', 'red')}  {reason}"],
+        )
 
     def notice(self, text: str) -> None:
-        self._tell({"type": "notice", "text": text}, f"{_INDENT}{text}")
+        self._tell(lambda: {"type": "notice", "text": text}, lambda: [_INDENT + text])
 
     def trouble(self, reason: str) -> None:
-        self._tell({"type": "trouble", "reason": reason}, f"{_INDENT}{style('!', 'red', bold=True)} {reason}")
+        mark = style("!", "red", bold=True)
+        self._tell(lambda: {"type": "trouble", "reason": reason}, lambda: [f"{_INDENT}{mark} {reason}"])
 
-    def _tell(self, record: dict[str, Any], *lines: str) -> None:
-        self._write(as_json(record) if self._as_records else "\n".join(lines))
+    def _tell(self, record: Callable[[], dict[str, Any]], lines: Callable[[], Iterable[str]]) -> None:
+        self._write(as_json(record()) if self._as_records else "\n".join(lines()))
 
 
 def entry_record(entry: Entry) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from click import unstyle
 from flask import Flask
 
 from receiver.contract import Contract
@@ -22,7 +23,7 @@ from receiver.intake import HookApp, Intake
 from receiver.listener import listen, serving
 from receiver.report import Report
 from receiver.settings import HOST, MAX_BODY, PATH, PORT, STATE
-from receiver.terminal import escape, plain
+from receiver.terminal import escape
 from receiver.worker import Worker
 
 
@@ -69,7 +70,7 @@ def create_app(
         ContractError, HandlersError, StoreError: what was given cannot be used.
     """
     log = logging.getLogger("receiver")
-    report = Report(lambda line: log.info(plain(line)))
+    report = Report(lambda line: log.info(unstyle(line)))
     rooms = _Rooms.open(
         handlers or Handlers(), report, Path(state), Path(schemas) if schemas else None, lenient, max_body
     )

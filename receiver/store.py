@@ -22,6 +22,10 @@ BUSY_SECONDS = 5.0
 Values = Sequence[object] | Mapping[str, object]
 Statement = tuple[str, Values]
 
+# In WAL mode FULL syncs the log at each commit, NORMAL leaves that to the next such commit or checkpoint.
+_SYNCED = "PRAGMA synchronous = FULL"
+_UNSYNCED = "PRAGMA synchronous = NORMAL"
+
 _REMEDIES = {
     sqlite3.SQLITE_FULL: "the disk is full; free some space",
     sqlite3.SQLITE_IOERR: "the disk does not take it; look at its free space and its health",
@@ -76,15 +80,16 @@ class Store:
         self._thread = threading.Thread(target=self._run, name=f"writer of {path.name}", daemon=True)
         self._thread.start()
 
-    def write(self, *statements: Statement, then: Callable[[], None] | None = None) -> list[int]:
+    def write(self, *statements: Statement, then: Callable[[], None] | None = None, synced: bool = True) -> list[int]:
         """Runs the statements in one transaction and returns, once that is on disk, how many rows each changed.
 
-        `then` is called right after the commit, in the order of commits, and must not wait for anything.
+        `then` is called right after the commit, in the order of commits, and must not wait for anything. What is not
+        `synced` outlives this process in any case; of the last of it a power cut may leave nothing.
 
         Raises:
             StoreError: nothing of it was stored.
         """
-        job = _Job(statements, then)
+        job = _Job(statements, then, synced)
         if self._closed:
             raise StoreError(f"{self.path}: is closed")
         self._jobs.put(job)
@@ -127,6 +132,7 @@ class Store:
 
     def _commit(self, group: "list[_Job]") -> None:
         try:
+            self._writer.execute(_SYNCED if any(job.synced for job in group) else _UNSYNCED)
             self._writer.execute("BEGIN IMMEDIATE")
             for job in group:
                 job.changed = [self._writer.execute(*statement).rowcount for statement in job.statements]
@@ -167,11 +173,12 @@ class Store:
 class _Job:
     """Statements that wait for the writer, and what became of them."""
 
-    __slots__ = ("changed", "ended", "error", "statements", "then")
+    __slots__ = ("changed", "ended", "error", "statements", "synced", "then")
 
-    def __init__(self, statements: Sequence[Statement], then: Callable[[], None] | None) -> None:
+    def __init__(self, statements: Sequence[Statement], then: Callable[[], None] | None, synced: bool) -> None:
         self.statements = statements
         self.then = then
+        self.synced = synced
         self.changed: list[int] = []
         self.error: Exception | None = None
         self.ended = threading.Lock()  # released by the writer; cheaper than an Event
@@ -240,7 +247,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
         if mode != "wal":
             raise sqlite3.OperationalError(f"WAL is not to be had here (got {mode}): is this a network file system?")
-        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(_SYNCED)
         connection.execute("PRAGMA foreign_keys = ON")
     except BaseException:
         connection.close()

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cache, lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -33,23 +34,24 @@ def escape(text: str, longest: int = LONGEST) -> str:
 
 
 def style(text: str, colour: str | None = None, *, bold: bool = False, dim: bool = False) -> str:
-    """`text` in a colour, or bare when the environment's NO_COLOR is not empty (https://no-color.org).
-
-    That colours reach a TTY only is `click.echo`'s doing.
-    """
-    if os.environ.get("NO_COLOR"):
-        return text
-    return click.style(text, fg=colour, bold=bold or None, dim=dim or None)
+    """`text` in a colour where that is wanted: on a TTY, unless NO_COLOR is not empty (https://no-color.org)."""
+    return click.style(text, fg=colour, bold=bold or None, dim=dim or None) if _coloured() else text
 
 
-def plain(text: str) -> str:
-    """`text` without colours, for where it goes past `click.echo`."""
-    return click.unstyle(text)
+@cache
+def _coloured() -> bool:
+    """Asked once: a busy receiver styles thousands of lines a second."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
 
 def clock(micros: int) -> str:
     """The local time of day of a moment in microseconds since 1970, UTC: `16:34:35`."""
-    return datetime.fromtimestamp(micros / 1e6, UTC).astimezone().strftime("%H:%M:%S")
+    return _clock(micros // 1_000_000)
+
+
+@lru_cache(1000)
+def _clock(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%H:%M:%S")
 
 
 def iso(micros: int) -> str:
@@ -120,12 +122,15 @@ class Printer:
             self._dropped += 1
 
     def _write(self) -> None:
+        more = True
         with suppress(BrokenPipeError):  # who read our output has gone: go on without
-            while (text := self._lines.get()) is not None:
-                click.echo(text, file=self._stream)
-                if self._lines.empty():
-                    self._own_up()
-            self._own_up()
+            while more:
+                waiting = [self._lines.get(), *(self._lines.get() for _ in range(self._lines.qsize()))]
+                lines = [line for line in waiting if line is not None]
+                more = len(lines) == len(waiting)
+                if lines:
+                    click.echo("\n".join(lines), file=self._stream)
+                self._own_up()
 
     def _own_up(self) -> None:
         if self._dropped:

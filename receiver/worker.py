@@ -10,7 +10,8 @@ import os
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -78,29 +79,40 @@ class Worker:
             self._stopping.wait(POLL_SECONDS)
         while not self._stopping.is_set():
             self._work.clear()
-            for claim in self._durably(self._claims) or []:
-                if self._stopping.is_set():
-                    return
-                self._run(claim)
-                self._work.set()  # where there was one, there may be more
-            self._work.wait(POLL_SECONDS)
+            if claims := self._durably(self._claims):
+                self._run_all(claims)
+            else:
+                self._work.wait(POLL_SECONDS)
 
     def _claims(self) -> list[Claim]:
         return self._inbox.claims(self._handlers.names())
 
-    def _run(self, claim: Claim) -> None:
-        started_at = self._durably(lambda: self._inbox.begin(claim))
-        if started_at is None:
-            return  # it was not started, so it stays pending
+    def _run_all(self, claims: Sequence[Claim]) -> None:
+        """Runs them in their order; that one begins is recorded together with how the one before it ended."""
+        ended: tuple[Claim, Run] | None = None
+        for claim in claims:
+            begin = partial(self._inbox.begin, claim, after=ended)
+            if self._stopping.is_set() or (started_at := self._durably(begin)) is None:
+                break  # it was not started, so it stays pending
+            self._tell(ended)
+            ended = claim, self._run(claim, started_at)
+        if ended:
+            self._durably(partial(self._inbox.finish, *ended))
+            self._tell(ended)
+
+    def _run(self, claim: Claim, started_at: int) -> Run:
         began = time.perf_counter()
         self._current = claim
         error = _call(self._handlers.named(claim.handler).function, claim)
         self._current = None
         milliseconds = round((time.perf_counter() - began) * 1000, 3)
         state = RunState.FAILED if error else RunState.DONE
-        run = Run(claim.handler, claim.delivery.attempt, state, started_at, milliseconds, error)
-        self._durably(lambda: self._inbox.finish(claim, run))
-        self._report.run(claim.delivery, run)
+        return Run(claim.handler, claim.delivery.attempt, state, started_at, milliseconds, error)
+
+    def _tell(self, ended: tuple[Claim, Run] | None) -> None:
+        if ended:
+            claim, run = ended
+            self._report.run(claim.delivery, run)
 
     def _durably(self, action: Callable[[], T]) -> T | None:
         """Repeats what the inbox could not take (a full disk) until it does; None when the worker is stopped

@@ -4,12 +4,12 @@ import json
 from dataclasses import replace
 
 import pytest
+from click import unstyle as plain
 from test_inbox import entry
 
 from receiver.contract import Verdict
 from receiver.entry import Entry, Run, RunState
 from receiver.report import Report, delivery_line, entry_record, full_record, run_line, run_marks, show_lines
-from receiver.terminal import plain
 from receiver.violations import Violation
 
 TRACEBACK = """Traceback (most recent call last):
