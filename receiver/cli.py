@@ -25,7 +25,7 @@ from receiver.terminal import as_json, escape, shorten, style
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from receiver.entry import Ended, Run
+    from receiver.entry import Latest, Run
     from receiver.server import Server
 
 FAILURES = (ContractError, HandlersError, InboxError, RetryError, StoreError)
@@ -220,18 +220,19 @@ def retry(
     if not (ids or failed or interrupted):
         raise click.UsageError("say which: an ID, --failed or --interrupted")
     states = [RunState.FAILED] * failed + [RunState.INTERRUPTED] * interrupted
-    registry = load(handlers) if handlers else None
     with closing(Inbox.existing(state)) as inbox:
         whole = [inbox.entry(id_).id for id_ in ids] or None
-        ended = inbox.ended(states or ENDED, ids=whole, handler=handler, event=event, since=_moment(since))
-        if dry_run or not ended:
-            _tell_of_runs(((one, one.run) for one in ended), as_records)
-            click.echo(f"{len(ended)} would run." if ended else "Nothing fits.", err=True)
-        elif not _tell_of_runs(run_again(inbox, ended, registry), as_records):
+        chosen = inbox.latest(
+            states or [*ENDED, RunState.PENDING], ids=whole, handler=handler, event=event, since=_moment(since)
+        )
+        if dry_run or not chosen:
+            _tell_of_runs(((one, one.run) for one in chosen), as_records)
+            click.echo(f"{len(chosen)} would run." if chosen else "Nothing fits.", err=True)
+        elif not _tell_of_runs(run_again(inbox, chosen, handlers), as_records):
             sys.exit(1)
 
 
-def _tell_of_runs(runs: "Iterable[tuple[Ended, Run]]", as_records: bool) -> bool:
+def _tell_of_runs(runs: "Iterable[tuple[Latest, Run]]", as_records: bool) -> bool:
     """Prints each run as it comes; whether all were done."""
     from receiver.report import run_line, run_record
 

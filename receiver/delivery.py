@@ -52,8 +52,8 @@ def parse(body: bytes) -> object:
 
     Raises:
         MalformedBody: not UTF-8, a byte order mark, not JSON, NaN or Infinity, a number that no double holds or that
-        has more
-            than 4,300 digits, a key that occurs twice, half a surrogate pair, or nesting deeper than `DEEPEST`.
+            has more than 4,300 digits, a key that occurs twice, half a surrogate pair, or nesting deeper than
+            `DEEPEST`.
     """
     text = _text(body)
     _check_depth(text)

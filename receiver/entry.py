@@ -56,12 +56,17 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """A handler's latest run for a delivery, when it has ended: what can be run again."""
+class Latest:
+    """A handler's latest run for a delivery."""
 
     delivery: str
     event: str
     run: Run
+
+    @property
+    def next_attempt(self) -> int:
+        """The attempt to run next: this one, where it has not begun."""
+        return self.run.attempt + (self.run.state is not RunState.PENDING)
 
 
 @dataclass(frozen=True, slots=True)

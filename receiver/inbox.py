@@ -13,7 +13,7 @@ from typing import Any
 
 from receiver.contract import Verdict
 from receiver.delivery import Delivery, parse
-from receiver.entry import Claim, Ended, Entry, Run, RunState
+from receiver.entry import Claim, Entry, Latest, Run, RunState
 from receiver.store import Statement, Store, now
 from receiver.violations import Violation
 
@@ -61,7 +61,9 @@ INSERT INTO run (delivery, handler, attempt, state) VALUES ((SELECT number FROM 
 _CLAIMS = """
 SELECT run.number, handler, attempt, id, event, body, headers, received_at
 FROM run JOIN delivery ON delivery.number = run.delivery
-WHERE state = 'pending' AND handler IN (SELECT value FROM json_each(?)) ORDER BY run.number LIMIT ?
+WHERE state = 'pending' AND handler IN (SELECT value FROM json_each(:handlers))
+AND (:only IS NULL OR run.number IN (SELECT value FROM json_each(:only)))
+ORDER BY run.number LIMIT :most
 """
 _ENTRIES = """
 SELECT * FROM delivery
@@ -71,8 +73,13 @@ AND (:since IS NULL OR received_at >= :since)
 AND (:run IS NULL OR EXISTS (SELECT 1 FROM run WHERE run.delivery = delivery.number AND state = :run))
 ORDER BY number DESC LIMIT :limit
 """
+_NUMBER = """
+SELECT number FROM run
+WHERE delivery = (SELECT number FROM delivery WHERE id = ?) AND handler = ? AND attempt = ?
+"""
+_RUNS_BY_NUMBER = "SELECT * FROM run WHERE number IN (SELECT value FROM json_each(?))"
 _RUNS = "SELECT * FROM run WHERE delivery IN (SELECT value FROM json_each(?)) ORDER BY number"
-_ENDED = """
+_LATEST = """
 SELECT delivery.id, event, run.* FROM run JOIN delivery ON delivery.number = run.delivery
 WHERE state IN (SELECT value FROM json_each(:states))
 AND (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids)))
@@ -139,9 +146,13 @@ class Inbox:
         runs = [(_INSERT_RUN, (entry.id, run.handler, run.attempt, run.state)) for run in entry.runs]
         self._store.write((_INSERT_DELIVERY, values), *runs, then=then)
 
-    def claims(self, handlers: list[str], most: int = 32) -> list[Claim]:
-        """The oldest pending runs of these handlers, in the order in which their deliveries were stored."""
-        rows = self._store.read(_CLAIMS, (json.dumps(handlers), most))
+    def claims(self, handlers: list[str], *, only: Sequence[int] | None = None, most: int = 32) -> list[Claim]:
+        """The oldest pending runs of these handlers, in the order in which they were put in line.
+
+        `only` those of these numbers, if it is said.
+        """
+        asked = {"handlers": json.dumps(handlers), "only": only and json.dumps(only), "most": most}
+        rows = self._store.read(_CLAIMS, asked)
         return [Claim(row["number"], row["handler"], _delivery(row)) for row in rows]
 
     def begin(self, claim: Claim, *, after: tuple[Claim, Run] | None = None) -> int:
@@ -154,11 +165,12 @@ class Inbox:
         self._store.write(*finish, (_BEGIN_RUN, (started_at, claim.number)), synced=False)
         return started_at
 
-    def finish(self, claim: Claim, run: Run) -> None:
-        """Records how a run ended."""
+    def finish(self, claim: Claim, run: Run) -> Run:
+        """Records how a run ended; returns it."""
         self._store.write(_finish(claim, run), synced=False)
+        return run
 
-    def ended(
+    def latest(
         self,
         states: Sequence[RunState],
         *,
@@ -166,15 +178,22 @@ class Inbox:
         handler: str | None = None,
         event: str | None = None,
         since: int | None = None,
-    ) -> list[Ended]:
-        """The latest runs that ended in one of these states, of deliveries that fit all that is asked, oldest first."""
+    ) -> list[Latest]:
+        """The latest runs that are in one of these states, of deliveries that fit all that is asked, oldest first."""
         asked = {"handler": handler, "event": event, "since": since, "ids": ids and json.dumps(ids)}
-        rows = self._store.read(_ENDED, {**asked, "states": json.dumps(states)})
-        return [Ended(row["id"], row["event"], _run(row)) for row in rows]
+        rows = self._store.read(_LATEST, {**asked, "states": json.dumps(states)})
+        return [Latest(row["id"], row["event"], _run(row)) for row in rows]
 
-    def run_again(self, ended: Sequence[Ended]) -> None:
-        """Puts the next attempt of each in line; where it is there already, nothing more."""
-        self._store.write(*((_AGAIN, (one.delivery, one.run.handler, one.run.attempt + 1)) for one in ended))
+    def run_again(self, chosen: Sequence[Latest]) -> list[int]:
+        """Puts the next attempt of each in line, where it is not yet, and returns the numbers of those runs."""
+        attempts = [(one.delivery, one.run.handler, one.next_attempt) for one in chosen]
+        self._store.write(*((_AGAIN, attempt) for attempt in attempts))
+        return [self._store.read(_NUMBER, attempt)[0]["number"] for attempt in attempts]
+
+    def runs(self, numbers: Sequence[int]) -> Mapping[int, Run]:
+        """Runs by their numbers."""
+        rows = self._store.read(_RUNS_BY_NUMBER, (json.dumps(numbers),))
+        return {row["number"]: _run(row) for row in rows}
 
     def interrupt(self) -> None:
         """What was running when its process died is `interrupted`. Only for the one process that runs handlers here."""

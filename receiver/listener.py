@@ -21,7 +21,7 @@ from waitress.buffers import OverflowableBuffer
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.server import create_server
-from waitress.utilities import RequestEntityTooLarge
+from waitress.utilities import BadRequest, RequestEntityTooLarge
 
 DRAIN = 16
 """A body of up to so many times the limit is read to its end, so that its sender gets to see the answer; of a larger
@@ -161,6 +161,8 @@ class _Parser(HTTPRequestParser):
             self._end_here()
         if self.completed and self.chunked and self._body is not None:
             self._set("CONTENT_LENGTH", str(self._body.sent))
+        if self.completed and self.empty:
+            self.empty, self.error = False, BadRequest("blank lines where a request should begin")
         if self.completed and self.error is not None:
             self._refused(self.error.code, self.error.body)
         return consumed

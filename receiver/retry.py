@@ -1,65 +1,77 @@
 """Running handlers again: the next attempt of what has ended, put in line for whoever runs the handlers.
 
-In: ended runs. Out: their next attempts, as they end. A running receiver does the work; where none runs, this process
+In: what to run again. Out: each attempt, as it ends. A running receiver does the work; where none runs, this process
 does, with handlers that it is given: never both, since it is the worker's lock that decides.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from receiver.entry import ENDED, Ended, Run, RunState
-from receiver.handlers import Handlers
+from receiver.entry import ENDED, Latest, Run, RunState
+from receiver.handlers import Handlers, load
 from receiver.inbox import Inbox
 from receiver.report import Report
-from receiver.worker import POLL_SECONDS, Worker
+from receiver.terminal import warn
+from receiver.worker import GRACE_SECONDS, POLL_SECONDS, Lock, Worker
 
 PATIENCE_SECONDS = 10.0
-"""How long a receiver may leave all of it untouched before it is not waited for any more."""
+"""How long a receiver that runs nothing may leave them untouched before it is not waited for any more."""
 
 
 class RetryError(Exception):
-    """Nobody is there to run the handlers, or whoever was there does not; the text says what to do."""
+    """Nobody is there to run the handlers, or whoever is does not; the text says what to do."""
 
 
-def run_again(inbox: Inbox, ended: Sequence[Ended], handlers: Handlers | None) -> Iterator[tuple[Ended, Run]]:
+def run_again(inbox: Inbox, chosen: Sequence[Latest], place: str | None) -> Iterator[tuple[Latest, Run]]:
     """Runs the next attempt of each, and yields it when it has ended.
 
+    Args:
+        place: where the handlers are, for the case that no receiver runs on this inbox.
+
     Raises:
-        RetryError: no receiver runs on this inbox and there are no handlers (then nothing was put in line); or the
-            receiver ended, or leaves them alone (then they stay in line).
+        RetryError: no receiver runs and there is no such handler (then nothing was put in line); or the receiver ended,
+            or leaves them alone (then they stay in line).
     """
-    worker = Worker(inbox, handlers or Handlers(), Report(lambda _: None))
-    alone = worker.lead()
+    lock, worker = Lock(inbox.path.parent), None
     try:
-        if alone and handlers is None:
-            raise RetryError("no receiver runs on this inbox; start one, or give its handlers with --handlers FILE")
-        inbox.run_again(ended)
-        if alone:
-            worker.start()
-        yield from _ends_of(inbox, ended, worker, alone)
+        if lock.take():
+            worker = Worker(inbox, _handlers_for(chosen, place), Report(lambda _: None), lock)
+            worker.lead()
+        waiting = dict(zip(inbox.run_again(chosen), chosen, strict=True))
+        if worker:
+            worker.start(only=list(waiting))
+        yield from _as_they_end(inbox, waiting, None if worker else lock)
+    except KeyboardInterrupt:
+        warn(f"stopping: a handler that runs has {GRACE_SECONDS:g} s to end; what has not begun stays in line")
+        raise
     finally:
-        worker.close()
+        if worker:
+            worker.close()
+        lock.release()
 
 
-def _ends_of(inbox: Inbox, ended: Sequence[Ended], worker: Worker, alone: bool) -> Iterator[tuple[Ended, Run]]:
-    left = list(ended)
+def _handlers_for(chosen: Sequence[Latest], place: str | None) -> Handlers:
+    if place is None:
+        raise RetryError("no receiver runs on this inbox; start one, or give its handlers with --handlers FILE")
+    handlers = load(place)
+    if missing := {one.run.handler for one in chosen} - set(handlers.names()):
+        raise RetryError(f"{place} has no handler {', '.join(sorted(missing))}; nothing was run")
+    return handlers
+
+
+def _as_they_end(inbox: Inbox, waiting: Mapping[int, Latest], lock: Lock | None) -> Iterator[tuple[Latest, Run]]:
+    """`lock` is another process's, which does the work; when it can be taken, that one has ended."""
+    left = dict(waiting)
     until = time.monotonic() + PATIENCE_SECONDS
     while left:
-        runs = {one: _attempt(inbox, one) for one in left}
-        if any(run.state is not RunState.PENDING for run in runs.values()):
-            until = time.monotonic() + PATIENCE_SECONDS
-        for one, run in runs.items():
+        abandoned = lock is not None and lock.take()  # asked first: what ended before that is seen below
+        for number, run in inbox.runs(list(left)).items():
             if run.state in ENDED:
-                left.remove(one)
-                yield one, run
-        if left and not alone and worker.lead():
+                yield left.pop(number), run
+        if left and abandoned:
             raise RetryError(f"the receiver has ended; {len(left)} runs stay in line until one runs again")
+        if inbox.count(RunState.RUNNING):
+            until = time.monotonic() + PATIENCE_SECONDS
         if left and time.monotonic() > until:
             raise RetryError(f"{len(left)} runs stay in line, untouched: are their handlers registered any more?")
         time.sleep(POLL_SECONDS / 5)
-
-
-def _attempt(inbox: Inbox, one: Ended) -> Run:
-    """The attempt after the ended one."""
-    runs = inbox.entry(one.delivery).runs
-    return next(run for run in runs if (run.handler, run.attempt) == (one.run.handler, one.run.attempt + 1))

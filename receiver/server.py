@@ -24,7 +24,7 @@ from receiver.listener import listen, serving
 from receiver.report import Report
 from receiver.settings import HOST, MAX_BODY, PATH, PORT, STATE
 from receiver.terminal import escape
-from receiver.worker import Worker
+from receiver.worker import Lock, Worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ class _Rooms:
         contract = Contract(schemas)
         handlers.check(contract)
         inbox = Inbox(state)
-        worker = Worker(inbox, handlers, report)
+        worker = Worker(inbox, handlers, report, Lock(inbox.path.parent))
         intake = Intake(contract, inbox, handlers, report, worker.wake, lenient, max_body)
         return cls(inbox, worker, intake)
 

@@ -133,7 +133,11 @@ def _is_of_its_kind(param: click.Parameter, value: object) -> bool:
         return isinstance(value, bool)
     if param.multiple and isinstance(value, list):
         return all(isinstance(one, str) for one in value)
-    return isinstance(value, str | int | float) and not isinstance(value, bool)
+    if isinstance(param.type, click.types.IntParamType):
+        return isinstance(value, int | str) and not isinstance(value, bool)
+    if isinstance(param.type, Duration | Size):
+        return isinstance(value, int | float | str) and not isinstance(value, bool)
+    return isinstance(value, str)
 
 
 def _with_its_source(error: click.BadParameter) -> click.ClickException:
@@ -145,6 +149,12 @@ def _with_its_source(error: click.BadParameter) -> click.ClickException:
     if source is ParameterSource.DEFAULT_MAP:
         return Failure(f"{error.format_message()} (from {PROJECT_FILE})")
     return error
+
+
+class Text(click.types.StringParamType):
+    """A text; in the environment, where an option takes several, one a line."""
+
+    envvar_list_splitter = "\n"
 
 
 class Duration(click.ParamType[float]):

@@ -51,6 +51,10 @@ class StoreError(Exception):
     """The file cannot be opened, read or written; the text names it and says what to do. What was durable stays so."""
 
 
+class _GoneError(OSError):
+    """The file was deleted or moved while it was in use."""
+
+
 class Store:
     """One SQLite file in a directory that only its owner can enter.
 
@@ -157,13 +161,16 @@ class Store:
 
     def _check_place(self) -> None:
         """What was committed to a file that was deleted or moved meanwhile is not on disk for anyone."""
-        there = self.path.stat()
+        try:
+            there = self.path.stat()
+        except FileNotFoundError as error:
+            raise _GoneError(str(error)) from error
         if (there.st_dev, there.st_ino) != self._place:
-            raise FileNotFoundError(f"{self.path} was replaced while it was in use")
+            raise _GoneError(f"{self.path} is another file now")
 
     def _failure(self, error: Exception) -> StoreError:
         remedy = _REMEDIES.get(_code(error))
-        if isinstance(error, FileNotFoundError):
+        if isinstance(error, _GoneError):
             remedy = "the file was deleted or moved while it was in use; restart, and a new one will be made"
         elif isinstance(error, OSError):
             remedy = "mend the permissions or choose another --state"

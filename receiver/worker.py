@@ -32,17 +32,46 @@ GRACE_SECONDS = 10.0
 """How long a stopping receiver waits for the handler that is running."""
 
 
+class Lock:
+    """The right to run the handlers of the inbox in a state directory: a file that one process at a time can hold. The
+    operating system lets go of it when that process ends."""
+
+    def __init__(self, state: Path) -> None:
+        self._path = state / LOCK
+        self._descriptor: int | None = None
+
+    @property
+    def held(self) -> bool:
+        return self._descriptor is not None
+
+    def take(self) -> bool:
+        descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return False
+        self._descriptor = descriptor
+        return True
+
+    def release(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
 class Worker:
     """Runs the handlers of one inbox in a thread of its own, from `start` until `close`."""
 
-    def __init__(self, inbox: Inbox, handlers: Handlers, report: Report) -> None:
+    def __init__(self, inbox: Inbox, handlers: Handlers, report: Report, lock: Lock) -> None:
         self._inbox = inbox
         self._handlers = handlers
         self._report = report
         self._work = threading.Event()
         self._stopping = threading.Event()
         self._current: Claim | None = None
-        self._lock = _Lock(inbox.path.parent / LOCK)
+        self._lock = lock
+        self._only: Sequence[int] | None = None
         self._thread = threading.Thread(target=self._live, name="worker", daemon=True)
 
     def lead(self) -> bool:
@@ -52,8 +81,9 @@ class Worker:
         self._inbox.interrupt()
         return True
 
-    def start(self) -> None:
-        """Starts the thread; where another process leads, this one waits to take over."""
+    def start(self, *, only: Sequence[int] | None = None) -> None:
+        """Starts the thread, for all runs or `only` those of these numbers; while another process leads, it waits."""
+        self._only = only
         self._thread.start()
 
     def wake(self) -> None:
@@ -85,7 +115,7 @@ class Worker:
                 self._work.wait(POLL_SECONDS)
 
     def _claims(self) -> list[Claim]:
-        return self._inbox.claims(self._handlers.names())
+        return self._inbox.claims(self._handlers.names(), only=self._only)
 
     def _run_all(self, claims: Sequence[Claim]) -> None:
         """Runs them in their order; that one begins is recorded together with how the one before it ended."""
@@ -96,8 +126,7 @@ class Worker:
                 break  # it was not started, so it stays pending
             self._tell(ended)
             ended = claim, self._run(claim, started_at)
-        if ended:
-            self._durably(partial(self._inbox.finish, *ended))
+        if ended and self._durably(partial(self._inbox.finish, *ended)):
             self._tell(ended)
 
     def _run(self, claim: Claim, started_at: int) -> Run:
@@ -124,33 +153,6 @@ class Worker:
                 self._report.trouble(f"the worker waits: {error}")
                 if self._stopping.wait(POLL_SECONDS):
                     return None
-
-
-class _Lock:
-    """A file that one process at a time can hold; the operating system lets go of it when that process ends."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._descriptor: int | None = None
-
-    @property
-    def held(self) -> bool:
-        return self._descriptor is not None
-
-    def take(self) -> bool:
-        descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            return False
-        self._descriptor = descriptor
-        return True
-
-    def release(self) -> None:
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
 
 
 def _call(function: Callable[..., object], claim: Claim) -> str | None:

@@ -10,7 +10,7 @@ import click
 
 from receiver import __version__
 from receiver.contract import Contract, ContractError
-from receiver.settings import HOOK, STATE, Duration, Group
+from receiver.settings import HOOK, STATE, Duration, Group, Text
 from receiver.store import StoreError, new_id, now
 from receiver.terminal import as_json, style, warn
 from sender.endpoints import EndpointError, is_local, normalised
@@ -54,21 +54,43 @@ def _sample_names(ctx: click.Context, _param: click.Parameter, incomplete: str) 
     return [name for name in contract.samples(event) if name.startswith(incomplete)] if event in contract.events else []
 
 
+def _check_timeout(_ctx: click.Context, _param: click.Parameter, timeout: float) -> float:
+    if not 0 < timeout <= LONGEST_TIMEOUT:
+        raise click.BadParameter("must be more than 0 and at most a day")
+    return timeout
+
+
+def _check_id(_ctx: click.Context, _param: click.Parameter, id_: str | None) -> str | None:
+    if id_ is not None and not _ID.fullmatch(id_):
+        raise click.BadParameter("must be 1 to 200 printable ASCII characters without a blank")
+    return id_
+
+
 @main.command()
 @click.argument("event", shell_complete=_event_names)
 @click.option("--to", default=HOOK, show_default=True, help="URL to post to.")
 @click.option("--sample", metavar="NAME", shell_complete=_sample_names, help="Sample to send; see `sender events`.")
 @click.option("--data", metavar="JSON|@FILE|-", help="Data to send instead of a sample's; - reads stdin.")
 @click.option(
-    "--set", "sets", metavar="PATH=VALUE", multiple=True, help="Set a field of the data; +PATH=VALUE adds a new one."
+    "--set",
+    "sets",
+    type=Text(),
+    metavar="PATH=VALUE",
+    multiple=True,
+    help="Set a field of the data; +PATH=VALUE adds one.",
 )
-@click.option("--unset", "unsets", metavar="PATH", multiple=True, help="Leave a field of the data out.")
+@click.option("--unset", "unsets", type=Text(), metavar="PATH", multiple=True, help="Leave a field of the data out.")
 @click.option(
-    "--id", "id_", metavar="ID", help="The event's id in the ledger; the same id is sent to the same URL only once."
+    "--id",
+    "id_",
+    callback=_check_id,
+    metavar="ID",
+    help="The event's id; the same is sent to the same URL only once.",
 )
-@click.option("--header", "headers", metavar="'NAME: VALUE'", multiple=True, help="Send this header too.")
+@click.option("--header", "headers", type=Text(), metavar="'NAME: VALUE'", multiple=True, help="Send this header too.")
 @click.option(
     "--timeout",
+    callback=_check_timeout,
     type=Duration(),
     default="20",
     show_default="20s",
@@ -102,11 +124,7 @@ def fire(
     Exit codes: 0 answered 2xx, 1 answered otherwise, 2 usage (nothing sent), 3 refused (certainly not delivered), 4
     unknown (may have arrived).
     """
-    if not 0 < timeout <= LONGEST_TIMEOUT:
-        raise click.BadParameter("must be more than 0 and at most a day", param_hint="'--timeout'")
-    if id_ is not None and not _ID.fullmatch(id_):
-        raise click.BadParameter("must be 1 to 200 printable ASCII characters without a blank", param_hint="'--id'")
-    if sample and data:
+    if sample is not None and data is not None:
         raise click.UsageError("--sample and --data exclude each other")
     url = normalised(to)
     body = build(

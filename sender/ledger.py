@@ -92,15 +92,23 @@ class Attempt:
     outcome: Outcome = Outcome(State.SENDING)
 
 
+_BEFORE = {
+    State.SENDING: "is being sent to",
+    State.DELIVERED: "was sent to",
+    State.REFUSED: "was tried and refused at",
+    State.UNKNOWN: "may have arrived at",
+}
+
+
 class AlreadySent(LedgerError):
     """This event was sent to this endpoint before; nothing was sent now. `attempt` is what became of it."""
 
     def __init__(self, attempt: Attempt) -> None:
         result = attempt.outcome.status or attempt.outcome.state
-        what = "was tried and refused at" if attempt.outcome.state is State.REFUSED else "was sent to"
         when = f"at {iso(attempt.started_at)} ({result})"
         super().__init__(
-            f"event {attempt.id} {what} {attempt.url} {when}; nothing was sent now, another --id is another event"
+            f"event {attempt.id} {_BEFORE[attempt.outcome.state]} {attempt.url} {when}; "
+            "nothing was sent now, another --id is another event"
         )
         self.attempt = attempt
 

@@ -182,6 +182,8 @@ def _value(text: str) -> object:
         return json.loads(text)
     except ValueError:
         return text
+    except RecursionError as error:
+        raise PayloadError("--set: a value is nested too deep") from error
 
 
 def _fresh(event_type: EventType, schema: Schema, value: Any, fresh: dict[str, str]) -> Any:

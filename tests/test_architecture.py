@@ -46,6 +46,7 @@ ROOMS = {
         "receiver.handlers",
         "receiver.inbox",
         "receiver.report",
+        "receiver.terminal",
         "receiver.worker",
     },
     "receiver/intake.py": {

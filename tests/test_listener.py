@@ -136,6 +136,7 @@ def test_many_slow_requests_do_not_keep_a_good_one_waiting(here: Here) -> None:
         ((HEAD + b"X: ").ljust(32 << 10, b"y"), b"431"),
         (HEAD + b"Transfer-Encoding: chunked\r\n\r\nnonsense\r\n\r\n", b"400"),
         (b"nonsense\r\n\r\n", b"400"),
+        (b"\r\n\r\n", b"400"),
     ],
 )
 def test_what_is_not_http_is_refused_and_the_next_good_one_is_served(

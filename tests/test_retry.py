@@ -33,6 +33,18 @@ def other(delivery):
     pass
 """
 
+HOLD = """
+    if not Path("mended").exists():
+        import time
+        time.sleep(3)
+"""
+BUSY = """
+@handlers.on("consent.*")
+def hold(delivery):
+    import time
+    time.sleep(float(os.environ["BUSY"]))
+"""
+
 
 def post(process: Process) -> str:
     return requests.post(process.url, data=BODY, headers=JSON, timeout=SOON).headers["Delivery-Id"]
@@ -40,6 +52,10 @@ def post(process: Process) -> str:
 
 def ran() -> list[list[str]]:
     return [line.split() for line in Path("ran").read_text().splitlines()]
+
+
+def in_line() -> int:
+    return command("receiver", "list", "--json", "--run", "pending").stdout.count("\n")
 
 
 def records(ended: "subprocess.CompletedProcess[str]") -> list[dict[str, Any]]:
@@ -83,6 +99,59 @@ def test_without_a_receiver_this_command_does_it_with_the_handlers_it_is_given(f
     Path("mended").touch()
     ended = command("receiver", "retry", "--failed", "--handlers", "mine.py", "--json")
     assert (ended.returncode, {line["attempt"] for line in records(ended)}) == (0, {3})
+
+
+def test_handlers_without_the_name_that_is_wanted_are_refused_before_anything_is_put_in_line(failed: Process) -> None:
+    failed.kill()
+    Path("renamed.py").write_text(HANDLERS.replace("def store", "def renamed"))
+    ended = command("receiver", "retry", "--failed", "--handlers", "renamed.py")
+    assert (ended.returncode, "renamed.py has no handler store; nothing was run" in ended.stderr) == (2, True)
+    assert command("receiver", "list", "--run", "pending", "--json").stdout == ""
+
+
+def test_a_busy_receiver_is_waited_for(failed: Process, receiving: Callable[..., Process]) -> None:
+    failed.kill()
+    Path("busy.py").write_text(HANDLERS + BUSY)
+    Path("mended").touch()
+    busy = receiving("busy.py", env={**os.environ, "BUSY": "11"})
+    held = b'{"event": "consent.accounts.updated", "data": {"consentId": "c2d1f8a4-0b5e-4f0e-9b7a-6e7d3c1f2a90"}}'
+    requests.post(busy.url, data=held, headers=JSON, timeout=SOON)
+    ended = command("receiver", "retry", "--failed")
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_ctrl_c_says_what_happens_to_the_rest_and_the_next_retry_of_them_runs_them(failed: Process) -> None:
+    failed.kill()
+    Path("busy.py").write_text(HANDLERS.replace('    if not Path("mended")', HOLD + '    if not Path("mended")'))
+    words = [sys.executable, "-m", "receiver", "retry", "--failed", "--handlers", "busy.py"]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as retry:
+        wait_for(lambda: len(ran()) == 4, "the first to begin")
+        retry.send_signal(signal.SIGINT)
+        _, errors = retry.communicate(timeout=SOON)
+    assert retry.returncode == 130
+    assert "what has not begun stays in line" in errors
+    Path("mended").touch()
+    ids = [line["id"] for line in failed.find(type="delivery")]
+    ended = command("receiver", "retry", *ids, "--handler", "store", "--handlers", "mine.py", "--json")
+    assert [line["state"] for line in records(ended)] == ["done"] * 3
+    assert sorted(line["attempt"] for line in records(ended)) == [2, 2, 3]
+
+
+def test_a_retry_runs_nothing_but_what_it_was_asked_for(failed: Process, receiving: Callable[..., Process]) -> None:
+    failed.kill()
+    Path("mended").touch()
+    first, *others = [line["id"] for line in failed.find(type="delivery")]
+    stopped = receiving("mine.py")  # puts two in line and is killed before it looks
+    assert stopped.url
+    stopped.popen.send_signal(signal.SIGSTOP)
+    words = [sys.executable, "-m", "receiver", "retry", *others, "--handler", "store"]
+    with subprocess.Popen(words, stderr=subprocess.DEVNULL) as retry:
+        wait_for(lambda: in_line() == 2, "two in line")
+        stopped.kill()
+        retry.wait(SOON)
+    ended = command("receiver", "retry", first, "--handlers", "mine.py", "--json")
+    assert {line["id"] for line in records(ended)} == {first}
+    assert in_line() == 2
 
 
 def test_by_id_it_runs_all_handlers_of_that_delivery_or_the_one_that_is_named(failed: Process) -> None:

@@ -145,6 +145,7 @@ class TestFire:
             (["--data", '{"event": "x", "data": {}}'], "what stands under `data`"),
             (["--data", '{"a": NaN}', "--no-validate"], "cannot be written as JSON"),
             (["--set", '+a="\\ud800"'], "cannot be written as JSON"),
+            (["--set", "+a=" + "[" * 50_000], "nested too deep"),
             (["--data", '{"a":' * 20_000], "not JSON"),
             (["--header", "Content-Length: 5"], "only the sender can"),
             (["--to", "http://127.0.0.1:0/"], "is not a URL"),

@@ -7,7 +7,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from receiver.settings import Duration, Group, Size
+from receiver.settings import Duration, Group, Size, Text
 
 
 class Odd(Exception):
@@ -22,7 +22,7 @@ def main() -> None: ...
 @click.argument("handlers", required=False, envvar="RECEIVER_HANDLERS")
 @click.option("--port", default=1)
 @click.option("--max-body", type=Size(), default=5)
-@click.option("--note", "notes", multiple=True)
+@click.option("--note", "notes", type=Text(), multiple=True)
 @click.option("--fail", is_flag=True)
 def run(handlers: str | None, port: int, max_body: int, notes: tuple[str, ...], fail: bool) -> None:
     if fail:
@@ -68,6 +68,8 @@ def test_a_project_file_without_our_table_changes_nothing() -> None:
         ("[tool.receiver]\nport = true\n", "port = True is not of its kind"),
         ("[tool.receiver]\nhandlers = ['a.py']\n", "is not of its kind"),
         ("[tool.receiver]\nfail = 1\n", "fail = 1 is not of its kind"),
+        ("[tool.receiver]\nhandlers = 5\n", "handlers = 5 is not of its kind"),
+        ("[tool.receiver]\nport = 1.5\n", "port = 1.5 is not of its kind"),
         ("[tool.receiver.run]\nport = 1\n", "has no option 'run'"),
         ("[tool.receiver]\nport = 'abc'\n", "'abc' is not a valid integer. (from pyproject.toml)"),
     ],
@@ -80,7 +82,7 @@ def test_a_project_file_that_cannot_be_meant_is_told(text: str, reason: str) -> 
 
 
 def test_an_option_is_called_there_as_on_the_command_line() -> None:
-    assert result("run", RECEIVER_NOTE="a") == (0, "None 1 5 ('a',)")
+    assert result("run", RECEIVER_NOTE="a b\nc") == (0, "None 1 5 ('a b', 'c')")
     Path("pyproject.toml").write_text('[tool.receiver]\nnote = "a"\n')
     assert result("run") == (0, "None 1 5 ('a',)")
     Path("pyproject.toml").write_text('[tool.receiver]\nnote = ["a", "b"]\n')

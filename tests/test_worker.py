@@ -17,7 +17,7 @@ from receiver.entry import RunState
 from receiver.inbox import Inbox
 from receiver.report import Report
 from receiver.store import StoreError
-from receiver.worker import Worker
+from receiver.worker import Lock, Worker
 
 
 @pytest.fixture
@@ -29,7 +29,9 @@ def inbox(tmp_path: Path) -> Iterator[Inbox]:
 @contextmanager
 def working(inbox: Inbox, handlers: Handlers) -> Iterator[tuple[Worker, list[Any]]]:
     told: list[Any] = []
-    worker = Worker(inbox, handlers, Report(lambda line: told.append(json.loads(line)), as_records=True))
+    worker = Worker(
+        inbox, handlers, Report(lambda line: told.append(json.loads(line)), as_records=True), Lock(inbox.path.parent)
+    )
     assert worker.lead()
     worker.start()
     try:
@@ -122,14 +124,14 @@ def test_of_two_on_one_inbox_only_the_first_runs_handlers_until_it_ends(inbox: I
     def one(delivery: Delivery) -> None:
         seen.append("first")
 
-    first = Worker(inbox, handlers_of(one), Report(lambda line: None))
+    first = Worker(inbox, handlers_of(one), Report(lambda line: None), Lock(inbox.path.parent))
     assert first.lead() is True
     first.start()
 
     def one(delivery: Delivery) -> None:  # type: ignore[no-redef]
         seen.append("second")
 
-    second = Worker(inbox, handlers_of(one), Report(lambda line: None))
+    second = Worker(inbox, handlers_of(one), Report(lambda line: None), Lock(inbox.path.parent))
     assert second.lead() is False
     second.start()
     put(inbox, entry(runs=pending("one")))
@@ -156,7 +158,7 @@ def test_a_takeover_that_meets_a_locked_file_still_interrupts_what_was_running(i
     put(inbox, begun := entry(runs=pending("note")))
     inbox.begin(inbox.claims(["note"])[0])
     inbox._store._writer.execute("PRAGMA busy_timeout = 50")
-    worker = Worker(inbox, handlers_of(), Report(lambda line: None))
+    worker = Worker(inbox, handlers_of(), Report(lambda line: None), Lock(inbox.path.parent))
     with closing(sqlite3.connect(inbox.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreError):
@@ -169,10 +171,10 @@ def test_a_takeover_that_meets_a_locked_file_still_interrupts_what_was_running(i
 
 
 def test_a_worker_outlives_a_state_directory_that_is_away_for_a_while(inbox: Inbox, tmp_path: Path) -> None:
-    leader = Worker(inbox, handlers_of(), Report(lambda line: None))
+    leader = Worker(inbox, handlers_of(), Report(lambda line: None), Lock(inbox.path.parent))
     assert leader.lead()
     told: list[str] = []
-    waiting = Worker(inbox, handlers_of(), Report(told.append))
+    waiting = Worker(inbox, handlers_of(), Report(told.append), Lock(inbox.path.parent))
     assert not waiting.lead()
     (tmp_path / "state").rename(tmp_path / "away")
     waiting.start()
