@@ -77,6 +77,19 @@ def written_together(store: Store, path: Path, write: Callable[[str], None], ids
     return ran
 
 
+def test_a_write_is_synced_whatever_was_written_before_it_or_with_it(store: Store, path: Path) -> None:
+    """What need not be synced must not take that from what has to be."""
+
+    def write(id_: str) -> None:
+        store.write((INSERT, (id_, "x")), synced=id_.startswith("synced"))
+
+    ran = written_together(store, path, write, ["first", "a", "synced b", "c"])
+    write("d")
+    write("synced e")
+    modes = [sql for sql in ran if sql.startswith("PRAGMA synchronous")]
+    assert [mode.split()[-1] for mode in modes] == ["NORMAL", "FULL", "NORMAL", "FULL"]
+
+
 def test_writes_that_wait_together_share_a_commit_and_each_is_stored(store: Store, path: Path) -> None:
     ids = [str(number) for number in range(20)]
     ran = written_together(store, path, partial(insert, store), ids)
