@@ -74,4 +74,4 @@ def _as_they_end(inbox: Inbox, waiting: Mapping[int, Latest], lock: Lock | None)
             until = time.monotonic() + PATIENCE_SECONDS
         if left and time.monotonic() > until:
             raise RetryError(f"{len(left)} runs stay in line, untouched: are their handlers registered any more?")
-        time.sleep(POLL_SECONDS / 5)
+        time.sleep(POLL_SECONDS / 5)  # a poll: it may be another process that ends them

@@ -72,6 +72,7 @@ class Store:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._reading = threading.Lock()
         self._closed = False
+        self._gate = threading.Lock()  # nothing is put behind the end of the queue, where it would wait for ever
         try:
             with _alone_at(path), ExitStack() as undo:
                 self._writer = undo.enter_context(closing(_connect(path)))
@@ -94,9 +95,10 @@ class Store:
             StoreError: nothing of it was stored.
         """
         job = _Job(statements, then, synced)
-        if self._closed:
-            raise StoreError(f"{self.path}: is closed")
-        self._jobs.put(job)
+        with self._gate:
+            if self._closed:
+                raise StoreError(f"{self.path}: is closed")
+            self._jobs.put(job)
         job.ended.acquire()
         if job.error is not None:
             raise self._failure(job.error) from job.error
@@ -116,10 +118,11 @@ class Store:
 
     def close(self) -> None:
         """Writes what still waits, then lets go of the file. A second call does nothing."""
-        if self._closed:
-            return
-        self._closed = True
-        self._jobs.put(None)
+        with self._gate:
+            if self._closed:
+                return
+            self._closed = True
+            self._jobs.put(None)
         self._thread.join()
         self._reader.close()
         self._writer.close()

@@ -191,7 +191,7 @@ class _FinalAnswer(http.client.HTTPResponse):
 
     def _read_status(self) -> tuple[str, int, str]:
         while True:
-            version, status, reason = super()._read_status()  # type: ignore[misc]
+            version, status, reason = super()._read_status()  # type: ignore[misc] # not in typeshed
             if not 101 < status < 200:
                 self._wire.status = status if status != http.client.CONTINUE else None
                 return version, status, reason

@@ -93,4 +93,4 @@ def test_a_delivery_is_frozen() -> None:
     delivery = Delivery("1", "a", {}, b"{}", {}, datetime.now(UTC))
     assert delivery.attempt == 1
     with pytest.raises(dataclasses.FrozenInstanceError):
-        delivery.id = "2"  # type: ignore[misc]
+        delivery.id = "2"

@@ -74,11 +74,11 @@ class TestPatterns:
 
     def test_parentheses_that_were_forgotten_are_told(self) -> None:
         with pytest.raises(HandlersError, match=r'write @handlers.on\("transactions.fetched"\)'):
-            Handlers().on(_named("f"))  # type: ignore[arg-type]
+            Handlers().on(_named("f"))
 
     def test_a_function_that_takes_no_delivery_is_refused(self) -> None:
         with pytest.raises(HandlersError, match=r"<lambda>: must take one argument, the delivery"):
-            Handlers().on("a")(lambda: None)  # type: ignore[arg-type,misc]
+            Handlers().on("a")(lambda: None)
 
     def test_an_event_type_that_no_schema_knows_is_refused_with_the_nearest(self, contract: Contract) -> None:
         handlers = Handlers()
@@ -172,7 +172,7 @@ def f(delivery):
 """
 
 
-def _named(name: str):  # type: ignore[no-untyped-def]
+def _named(name: str):
     def function(delivery: Delivery) -> None: ...
 
     function.__name__ = name

@@ -19,7 +19,7 @@ BODY = b'{"event": "a.b", "data": {"n": 1}}'
 
 def entry(**more: object) -> Entry:
     base = Entry(new_id(), now(), "a.b", Verdict.VALID, 202, len(BODY), {"Content-Type": "application/json"}, BODY, ())
-    return replace(base, **more)  # type: ignore[arg-type]
+    return replace(base, **more)
 
 
 def pending(*handlers: str) -> tuple[Run, ...]:

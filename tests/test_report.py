@@ -32,7 +32,7 @@ def told(entry_: Entry | None = None, run: Run | None = None) -> str:
     if entry_:
         report.delivery(entry_, 4.2)
     if run:
-        report.run(_Delivery, run)  # type: ignore[arg-type]
+        report.run(_Delivery, run)
     return plain("\n".join(lines))
 
 
@@ -73,7 +73,7 @@ def test_no_value_of_a_payload_or_an_exception_is_in_the_lines_or_records_of_a_r
     records: list[str] = []
     report = Report(records.append, as_records=True)
     report.delivery(INVALID, 1)
-    report.run(_Delivery, FAILED)  # type: ignore[arg-type]
+    report.run(_Delivery, FAILED)
     assert "NL91" not in told(INVALID, FAILED) + "".join(records) + run_line(FAILED) + json.dumps(entry_record(INVALID))
 
 

@@ -64,7 +64,7 @@ def test_what_is_quarantined_reaches_no_handler(tmp_path: Path) -> None:
     assert [delivery.event for delivery in seen] == ["new.event"]
 
 
-def _collector(seen: list[Delivery]):  # type: ignore[no-untyped-def]
+def _collector(seen: list[Delivery]):
     def collect(delivery: Delivery) -> None:
         seen.append(delivery)
 

@@ -7,7 +7,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -229,6 +229,25 @@ def test_several_processes_may_find_a_new_file_at_once(path: Path) -> None:
         for process in processes:
             process.join(60)
         assert [process.exitcode for process in processes] == [0] * 6
+
+
+def test_a_write_that_meets_the_close_is_stored_or_refused_and_never_waits_for_ever(path: Path) -> None:
+    for round_ in range(50):
+        store = Store(path, TABLES, 1)
+        ended: list[str] = []
+
+        def write(id_: str, store: Store = store, ended: list[str] = ended) -> None:
+            with suppress(StoreError):
+                insert(store, id_)
+            ended.append(id_)
+
+        threads = [threading.Thread(target=write, args=(f"{round_} {n}",), daemon=True) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        store.close()
+        for thread in threads:
+            thread.join(20)
+        assert len(ended) == 4
 
 
 def test_ids_are_sixteen_hexadecimal_digits_and_moments_are_microseconds() -> None:

@@ -128,7 +128,7 @@ def test_of_two_on_one_inbox_only_the_first_runs_handlers_until_it_ends(inbox: I
     assert first.lead() is True
     first.start()
 
-    def one(delivery: Delivery) -> None:  # type: ignore[no-redef]
+    def one(delivery: Delivery) -> None:
         seen.append("second")
 
     second = Worker(inbox, handlers_of(one), Report(lambda line: None), Lock(inbox.path.parent))

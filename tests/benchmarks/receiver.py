@@ -51,14 +51,14 @@ serve(app, sockets=[listener], threads=8)
 
 def main() -> None:
     with tempfile.TemporaryDirectory(dir=ROOT) as folder, ExitStack() as stack:
-        print(f"the disk syncs {syncs_a_second(Path(folder)):,.0f} times a second")  # noqa: T201
+        print(f"the disk syncs {syncs_a_second(Path(folder)):,.0f} times a second")
         servers = [
             stack.enter_context(server) for server in (ours(folder), bare('"", 204', folder), bare('"{}", 202', folder))
         ]
-        print("connections | ours/s   p50    p99 | bare 204/s  ratio | bare 202, kept/s  ratio | RSS MiB")  # noqa: T201
+        print("connections | ours/s   p50    p99 | bare 204/s  ratio | bare 202, kept/s  ratio | RSS MiB")
         for connections in (1, 8, 32):
             rounds = [[one(connections) for one, _ in servers] for _ in range(ROUNDS)]
-            print(line(connections, rounds, servers[0][1]))  # noqa: T201
+            print(line(connections, rounds, servers[0][1]))
 
 
 def line(connections: int, rounds: list[list[Measured]], process: int) -> str:
@@ -112,7 +112,7 @@ def running(words: list[str], folder: str) -> Iterator[tuple["subprocess.Popen[b
     ):
         try:
             while not (first := Path(output.name).read_text(encoding="utf-8").partition("\n")[0]):
-                time.sleep(0.01)
+                time.sleep(0.01)  # a poll, until the server says where it listens
             yield process, first
         finally:
             process.kill()
