@@ -40,6 +40,11 @@ class Verdict(StrEnum):
     UNKNOWN_EVENT = "unknown_event"
     MALFORMED = "malformed"
 
+    @property
+    def handled(self) -> bool:
+        """Whether handlers get it; an event that no schema knows too, since the contract grows."""
+        return self in {Verdict.VALID, Verdict.UNKNOWN_EVENT}
+
 
 @dataclass(frozen=True, slots=True)
 class Judgement:

@@ -41,7 +41,7 @@ class Run:
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One delivery as the inbox holds it. `size` is the length of the body as sent; `body` is shorter where that was
-    too large."""
+    too large; `judged_at` is when it was judged again, with the verdict that stands now."""
 
     id: str
     received_at: int
@@ -53,6 +53,7 @@ class Entry:
     body: bytes
     violations: tuple[Violation, ...]
     runs: tuple[Run, ...] = ()
+    judged_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

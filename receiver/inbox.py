@@ -1,27 +1,25 @@
-"""The inbox: every body that arrived, its verdict, and what each handler did with it.
+"""The inbox: every body that arrived, with its verdict; beside it what each handler did, and when the receiver was up.
 
-In: what intake judged and what the worker did. Out: entries for reading, runs for the worker. A small contract (store,
-claim, finish, read), so that another database can stand in. Times are whole microseconds since 1970, UTC.
+In: what intake judged. Out: entries for reading. A small contract (store, find, judge again, prune; `runs`: claim and
+finish), so that another database can stand in. Times are whole microseconds since 1970, UTC.
 """
 
 import json
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from receiver.contract import Verdict
-from receiver.delivery import Delivery, parse
-from receiver.entry import Claim, Entry, Latest, Run, RunState
-from receiver.store import Statement, Store, now
+from receiver import runs, uptime
+from receiver.contract import Judgement, Verdict
+from receiver.entry import Entry, Run
+from receiver.runs import Runs, put_in_line
+from receiver.store import Store, now
+from receiver.uptime import Uptime
 from receiver.violations import Violation
 
 FILE = "inbox.db"
-VERSION = 1
 
-_TABLES = (
-    """
+_TABLE = """
 CREATE TABLE delivery (
     number INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
@@ -34,68 +32,59 @@ CREATE TABLE delivery (
     body BLOB NOT NULL,
     violations TEXT NOT NULL
 ) STRICT
-""",
-    """
-CREATE TABLE run (
-    number INTEGER PRIMARY KEY,
-    delivery INTEGER NOT NULL REFERENCES delivery (number),
-    handler TEXT NOT NULL,
-    attempt INTEGER NOT NULL,
-    state TEXT NOT NULL,
-    started_at INTEGER,
-    milliseconds REAL,
-    error TEXT,
-    UNIQUE (delivery, handler, attempt)
-) STRICT
-""",
-    "CREATE INDEX run_state ON run (state, number)",
+"""
+_JUDGED_AGAIN = (
+    "ALTER TABLE delivery ADD COLUMN judged_at INTEGER",  # when it was judged again
+    "ALTER TABLE delivery ADD COLUMN unrouted INTEGER",  # 1 from then on until it was given to the handlers
+    "CREATE INDEX delivery_unrouted ON delivery (number) WHERE unrouted",
+)
+_FOUND_QUICKLY = (
+    "CREATE INDEX delivery_event ON delivery (event)",
+    "CREATE INDEX delivery_received_at ON delivery (received_at)",
+    "CREATE INDEX delivery_not_valid ON delivery (verdict) WHERE verdict != 'valid'",
+)
+_VERSIONS = (
+    (_TABLE, *runs.TABLES),
+    (*_JUDGED_AGAIN, *_FOUND_QUICKLY, *runs.BY_DELIVERY, *uptime.TABLES),
 )
 
-_INSERT_DELIVERY = """
+_INSERT = """
 INSERT INTO delivery (id, received_at, event, verdict, status, size, headers, body, violations)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-_INSERT_RUN = """
-INSERT INTO run (delivery, handler, attempt, state) VALUES ((SELECT number FROM delivery WHERE id = ?), ?, ?, ?)
+# The newest that fit, by the index that usually leaves the fewest; a `+` keeps SQLite from taking another one.
+_ENTRIES = {
+    "run": """FROM run CROSS JOIN delivery ON delivery.number = run.delivery WHERE state = :run {}
+        GROUP BY run.delivery ORDER BY run.delivery DESC""",
+    "since": "FROM delivery WHERE received_at >= :since {} ORDER BY received_at DESC, number DESC",
+    "verdict": "FROM delivery WHERE verdict = :verdict AND verdict != 'valid' {} ORDER BY number DESC",
+    "event": "FROM delivery WHERE event = :event {} ORDER BY number DESC",
+    "": "FROM delivery WHERE true {} ORDER BY number DESC",
+}
+_FITS = {"since": "AND +received_at >= :since", "verdict": "AND +verdict = :verdict", "event": "AND +event = :event"}
+
+_QUARANTINED = """
+SELECT * FROM delivery WHERE verdict IN ('invalid', 'malformed') AND verdict != 'valid' AND length(body) = size
+AND number > :after AND (:since IS NULL OR received_at >= :since) ORDER BY number LIMIT 100
 """
-_CLAIMS = """
-SELECT run.number, handler, attempt, id, event, body, headers, received_at
-FROM run JOIN delivery ON delivery.number = run.delivery
-WHERE state = 'pending' AND handler IN (SELECT value FROM json_each(:handlers))
-AND (:only IS NULL OR run.number IN (SELECT value FROM json_each(:only)))
-ORDER BY run.number LIMIT :most
+_JUDGE = """
+UPDATE delivery SET event = ?, verdict = ?, violations = ?, judged_at = ?, unrouted = ?
+WHERE id = ? AND verdict IN ('invalid', 'malformed')
 """
-_ENTRIES = """
-SELECT * FROM delivery
-WHERE (:event IS NULL OR event = :event)
-AND (:verdict IS NULL OR verdict = :verdict)
-AND (:since IS NULL OR received_at >= :since)
-AND (:run IS NULL OR EXISTS (SELECT 1 FROM run WHERE run.delivery = delivery.number AND state = :run))
-ORDER BY number DESC LIMIT :limit
+_OLDER = "received_at < :before AND (:verdict IS NULL OR verdict = :verdict)"
+_UNSETTLED = "SELECT 1 FROM run WHERE run.delivery = {} AND state IN ('pending', 'running')"
+_SETTLED = f"""
+SELECT number, received_at FROM delivery WHERE {_OLDER} AND (received_at, number) > (:at, :after) AND unrouted IS NULL
+AND NOT EXISTS ({_UNSETTLED.format("delivery.number")}) ORDER BY received_at, number LIMIT 500
 """
-_NUMBER = """
-SELECT number FROM run
-WHERE delivery = (SELECT number FROM delivery WHERE id = ?) AND handler = ? AND attempt = ?
+# Asked again in the transaction that deletes: a retry may have put a run in line meanwhile.
+_PRUNE_RUNS = f"""
+DELETE FROM run WHERE delivery IN (SELECT value FROM json_each(?) WHERE NOT EXISTS ({_UNSETTLED.format("value")}))
 """
-_RUNS_BY_NUMBER = "SELECT * FROM run WHERE number IN (SELECT value FROM json_each(?))"
-_RUNS = "SELECT * FROM run WHERE delivery IN (SELECT value FROM json_each(?)) ORDER BY number"
-_LATEST = """
-SELECT delivery.id, event, run.* FROM run JOIN delivery ON delivery.number = run.delivery
-WHERE state IN (SELECT value FROM json_each(:states))
-AND (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids)))
-AND (:handler IS NULL OR handler = :handler)
-AND (:event IS NULL OR event = :event)
-AND (:since IS NULL OR received_at >= :since)
-AND attempt = (SELECT max(attempt) FROM run AS any WHERE any.delivery = run.delivery AND any.handler = run.handler)
-ORDER BY run.delivery, run.number
+_PRUNE = """
+DELETE FROM delivery WHERE number IN (SELECT value FROM json_each(?))
+AND NOT EXISTS (SELECT 1 FROM run WHERE run.delivery = delivery.number)
 """
-# Of two that ask for the same next attempt at once, one gets it: (delivery, handler, attempt) is unique.
-_AGAIN = """
-INSERT OR IGNORE INTO run (delivery, handler, attempt, state)
-VALUES ((SELECT number FROM delivery WHERE id = ?), ?, ?, 'pending')
-"""
-_BEGIN_RUN = "UPDATE run SET state = 'running', started_at = ? WHERE number = ?"
-_FINISH_RUN = "UPDATE run SET state = ?, milliseconds = ?, error = ? WHERE number = ?"
 
 
 class InboxError(Exception):
@@ -110,7 +99,9 @@ class Inbox:
     """
 
     def __init__(self, state: Path) -> None:
-        self._store = Store(state / FILE, _TABLES, VERSION)
+        self._store = Store(state / FILE, _VERSIONS)
+        self.runs = Runs(self._store)
+        self.uptime = Uptime(self._store)
         self.path = self._store.path
         self.close = self._store.close
 
@@ -141,68 +132,10 @@ class Inbox:
             entry.size,
             json.dumps(dict(entry.headers)),
             entry.body,
-            json.dumps([[v.pointer, v.keyword, v.message] for v in entry.violations]),
+            _violations(entry.violations),
         )
-        runs = [(_INSERT_RUN, (entry.id, run.handler, run.attempt, run.state)) for run in entry.runs]
-        self._store.write((_INSERT_DELIVERY, values), *runs, then=then)
-
-    def claims(self, handlers: list[str], *, only: Sequence[int] | None = None, most: int = 32) -> list[Claim]:
-        """The oldest pending runs of these handlers, in the order in which they were put in line.
-
-        `only` those of these numbers, if it is said.
-        """
-        asked = {"handlers": json.dumps(handlers), "only": only and json.dumps(only), "most": most}
-        rows = self._store.read(_CLAIMS, asked)
-        return [Claim(row["number"], row["handler"], _delivery(row)) for row in rows]
-
-    def begin(self, claim: Claim, *, after: tuple[Claim, Run] | None = None) -> int:
-        """Records that a run has started, and how the one before it ended; returns when.
-
-        Not synced, as `finish`: a kill loses none of it, and after a power cut a run may be repeated.
-        """
-        started_at = now()
-        finish = [_finish(*after)] if after else []
-        self._store.write(*finish, (_BEGIN_RUN, (started_at, claim.number)), synced=False)
-        return started_at
-
-    def finish(self, claim: Claim, run: Run) -> Run:
-        """Records how a run ended; returns it."""
-        self._store.write(_finish(claim, run), synced=False)
-        return run
-
-    def latest(
-        self,
-        states: Sequence[RunState],
-        *,
-        ids: Sequence[str] | None = None,
-        handler: str | None = None,
-        event: str | None = None,
-        since: int | None = None,
-    ) -> list[Latest]:
-        """The latest runs that are in one of these states, of deliveries that fit all that is asked, oldest first."""
-        asked = {"handler": handler, "event": event, "since": since, "ids": ids and json.dumps(ids)}
-        rows = self._store.read(_LATEST, {**asked, "states": json.dumps(states)})
-        return [Latest(row["id"], row["event"], _run(row)) for row in rows]
-
-    def run_again(self, chosen: Sequence[Latest]) -> list[int]:
-        """Puts the next attempt of each in line, where it is not yet, and returns the numbers of those runs."""
-        attempts = [(one.delivery, one.run.handler, one.next_attempt) for one in chosen]
-        self._store.write(*((_AGAIN, attempt) for attempt in attempts))
-        return [self._store.read(_NUMBER, attempt)[0]["number"] for attempt in attempts]
-
-    def runs(self, numbers: Sequence[int]) -> Mapping[int, Run]:
-        """Runs by their numbers."""
-        rows = self._store.read(_RUNS_BY_NUMBER, (json.dumps(numbers),))
-        return {row["number"]: _run(row) for row in rows}
-
-    def interrupt(self) -> None:
-        """What was running when its process died is `interrupted`. Only for the one process that runs handlers here."""
-        self._store.write(("UPDATE run SET state = 'interrupted' WHERE state = 'running'", ()))
-
-    def count(self, state: RunState) -> Mapping[str, int]:
-        """How many runs are in a state, by handler."""
-        rows = self._store.read("SELECT handler, count(*) AS runs FROM run WHERE state = ? GROUP BY handler", (state,))
-        return {row["handler"]: row["runs"] for row in rows}
+        runs = put_in_line(entry.id, [run.handler for run in entry.runs])
+        self._store.write((_INSERT, values), *runs, then=then)
 
     def entries(
         self,
@@ -214,8 +147,9 @@ class Inbox:
         limit: int = 20,
     ) -> list[Entry]:
         """The newest entries that fit all that is asked, newest first; `since` in microseconds since 1970."""
-        asked = {"event": event, "verdict": verdict, "run": run, "since": since, "limit": limit}
-        return self._with_runs(self._store.read(_ENTRIES, asked))
+        asked = {"run": run, "since": since, "verdict": verdict, "event": event}
+        query = _entries_query({name: value for name, value in asked.items() if value is not None})
+        return self._with_runs(self._store.read(query, {**asked, "limit": limit}))
 
     def entry(self, shortened: str) -> Entry:
         """The entry whose id begins with `shortened`.
@@ -233,29 +167,56 @@ class Inbox:
             raise InboxError(f"{shortened!r} fits several deliveries ({fitting}, ...): give more of the id")
         return self._with_runs(rows)[0]
 
+    def quarantined(self, *, since: int | None = None) -> Iterator[Entry]:
+        """What was stored whole and not handled, oldest first; read a hundred at a time."""
+        after = 0
+        while rows := self._store.read(_QUARANTINED, {"after": after, "since": since}):
+            yield from self._with_runs(rows)
+            after = rows[-1]["number"]
+
+    def judge(self, id_: str, judgement: Judgement) -> bool:
+        """Records the new judgement of a quarantined entry; what is now to be handled waits for being routed.
+
+        False where another process was first.
+        """
+        verdict = judgement.verdict
+        values = (judgement.event, verdict, _violations(judgement.violations), now(), verdict.handled or None, id_)
+        return self._store.write((_JUDGE, values)) == [1]
+
+    def older(self, before: int, verdict: str | None = None) -> int:
+        """How many entries were received before that moment."""
+        rows = self._store.read(f"SELECT count(*) FROM delivery WHERE {_OLDER}", {"before": before, "verdict": verdict})
+        return int(rows[0][0])
+
+    def settled(self, before: int, verdict: str | None = None) -> Iterator[list[int]]:
+        """The numbers of entries received before that moment of which no run is in line or under way, in batches."""
+        at, after = -1, -1
+        while rows := self._store.read(_SETTLED, {"before": before, "verdict": verdict, "at": at, "after": after}):
+            at, after = rows[-1]["received_at"], rows[-1]["number"]
+            yield [row["number"] for row in rows]
+
+    def prune(self, numbers: Sequence[int]) -> int:
+        """Deletes entries with their runs, but for those that have one in line by now; returns how many."""
+        _, pruned = self._store.write(*((statement, (json.dumps(numbers),)) for statement in (_PRUNE_RUNS, _PRUNE)))
+        return pruned
+
+    def tidy(self) -> None:
+        """Leaves nothing of what was deleted in the log beside the file, where no other process needs that log."""
+        self._store.read("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def _with_runs(self, rows: Sequence[sqlite3.Row]) -> list[Entry]:
-        numbers = [row["number"] for row in rows]
-        runs: dict[int, list[Run]] = {number: [] for number in numbers}
-        for row in self._store.read(_RUNS, (json.dumps(numbers),)):
-            runs[row["delivery"]].append(_run(row))
-        return [_entry(row, tuple(runs[row["number"]])) for row in rows]
+        runs = self.runs.of([row["number"] for row in rows])
+        return [_entry(row, runs[row["number"]]) for row in rows]
 
 
-def _finish(claim: Claim, run: Run) -> Statement:
-    return _FINISH_RUN, (run.state, run.milliseconds, run.error, claim.number)
+def _entries_query(asked: Mapping[str, object]) -> str:
+    by = next(name for name in _ENTRIES if (name in asked and asked[name] != Verdict.VALID) or not name)
+    fits = " ".join(condition for name, condition in _FITS.items() if name in asked and name != by)
+    return f"SELECT delivery.* {_ENTRIES[by].format(fits)} LIMIT :limit"
 
 
-def _delivery(row: sqlite3.Row) -> Delivery:
-    payload: Any = parse(row["body"])
-    return Delivery(
-        id=row["id"],
-        event=payload["event"],
-        data=payload["data"],
-        body=row["body"],
-        headers=json.loads(row["headers"]),
-        received_at=datetime.fromtimestamp(row["received_at"] / 1e6, UTC),
-        attempt=row["attempt"],
-    )
+def _violations(violations: Sequence[Violation]) -> str:
+    return json.dumps([[v.pointer, v.keyword, v.message] for v in violations])
 
 
 def _entry(row: sqlite3.Row, runs: tuple[Run, ...]) -> Entry:
@@ -270,10 +231,5 @@ def _entry(row: sqlite3.Row, runs: tuple[Run, ...]) -> Entry:
         body=row["body"],
         violations=tuple(Violation(*violation) for violation in json.loads(row["violations"])),
         runs=runs,
-    )
-
-
-def _run(row: sqlite3.Row) -> Run:
-    return Run(
-        row["handler"], row["attempt"], RunState(row["state"]), row["started_at"], row["milliseconds"], row["error"]
+        judged_at=row["judged_at"],
     )

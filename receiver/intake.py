@@ -34,7 +34,6 @@ ID_HEADER = "Delivery-Id"
 _LARGEST = 2**63 - 1  # what SQLite counts to
 _TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}  # RFC 9110; Python before 3.13 has older names
 _STATUSES = {Verdict.VALID: 202, Verdict.UNKNOWN_EVENT: 202, Verdict.INVALID: 422, Verdict.MALFORMED: 400}
-_HANDLED = {Verdict.VALID, Verdict.UNKNOWN_EVENT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +121,7 @@ class Intake:
         return _STATUSES[judgement.verdict], judgement
 
     def _runs(self, judgement: Judgement) -> tuple[Run, ...]:
-        if judgement.verdict not in _HANDLED or judgement.event is None:
+        if not judgement.verdict.handled or judgement.event is None:
             return ()
         return tuple(Run(handler.name, 1, RunState.PENDING) for handler in self.handlers.wanting(judgement.event))
 

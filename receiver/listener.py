@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -36,8 +36,10 @@ REQUEST_SECONDS = 30.0
 QUIET_ROUNDS = 3
 """So many looks in a row at which no connection had anything to read or write, before a stopping listener is done."""
 
+THREADS = 32
+"""As many as connections that are expected to be busy at once."""
+
 _LIMITS: dict[str, Any] = {
-    "threads": 32,  # as many as connections that are expected to be busy at once
     "connection_limit": 400,
     "max_request_header_size": 32 << 10,
     "channel_timeout": 15,  # seconds without a byte
@@ -61,29 +63,43 @@ class ListenerError(Exception):
     """The address cannot be listened at; the text says why and what to do."""
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 takes a free port.
+def listen(host: str, *ports: int) -> socket.socket:
+    """A listening socket, at the first of the ports that is free; port 0 takes a free port.
 
     Raises:
         ListenerError: the port is taken or is no port, the host is not one of this machine's.
     """
+    *others, port = ports
+    for other in others:
+        with suppress(OSError):
+            return _listener(host, other)
     try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        return _listener(host, port)
     except OSError as error:
         remedy = _REMEDIES.get(error.errno or 0, "--host has to be an address of this machine")
         reason = "no such name" if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0).lower()
         raise ListenerError(f"cannot listen at {host}:{port}: {reason}; {remedy}") from error
 
 
+def _listener(host: str, port: int) -> socket.socket:
+    return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+
+
 @contextmanager
-def serving(app: Any, listener: socket.socket, max_body: int, refused: Callable[[int, str], None]) -> Iterator[None]:
+def serving(
+    app: Any,
+    listener: socket.socket,
+    max_body: int,
+    refused: Callable[[int, str], None] = lambda _status, _reason: None,
+    threads: int = THREADS,
+) -> Iterator[None]:
     """Serves a WSGI application from threads of its own until the block is left; what had come by then is answered.
 
     The application reads at most `max_body` + 1 bytes of a body; if it reads that many, CONTENT_LENGTH tells how many
     were sent. `refused` is told of what never reaches it, as it is not HTTP.
     """
     channels: dict[int, Any] = {}
-    limits = {**_LIMITS, "max_request_body_size": max_body * DRAIN, "inbuf_overflow": max_body * 2}
+    limits = {**_LIMITS, "threads": threads, "max_request_body_size": max_body * DRAIN, "inbuf_overflow": max_body * 2}
     server: Any = create_server(app, map=channels, sockets=[listener], **limits)
     parser = staticmethod(partial(_Parser, keep=max_body + 1, refused=refused))
     server.channel_class = type("Channel", (HTTPChannel,), {"parser_class": parser})

@@ -7,7 +7,7 @@ places in code; the values of a payload, and an exception's text, which may hold
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -15,7 +15,7 @@ from receiver.contract import Verdict
 from receiver.delivery import Delivery, parse
 from receiver.entry import Entry, Run, RunState
 from receiver.store import now
-from receiver.terminal import as_json, clock, escape, iso, style
+from receiver.terminal import as_json, clock, escape, iso, moment, style
 
 SHORT = 8
 """So many digits of an id are shown in a line."""
@@ -52,9 +52,9 @@ class Report:
         self._as_records = as_records
         self._show = show
 
-    def ready(self, url: str, lines: Iterable[str]) -> None:
-        """The receiver listens at `url`."""
-        self._tell(lambda: {"type": "ready", "url": url}, lambda: lines)
+    def ready(self, record: Mapping[str, object], lines: Iterable[str]) -> None:
+        """The receiver listens."""
+        self._tell(lambda: {"type": "ready", **record}, lambda: lines)
 
     def delivery(self, entry: Entry, milliseconds: float) -> None:
         self._tell(
@@ -100,6 +100,7 @@ def entry_record(entry: Entry) -> dict[str, Any]:
         "verdict": entry.verdict,
         "status": entry.status,
         "received_at": iso(entry.received_at),
+        "judged_at": entry.judged_at and iso(entry.judged_at),
         "size": entry.size,
         "violations": [asdict(violation) for violation in entry.violations],
         "runs": [run_record(run) for run in entry.runs],
@@ -131,11 +132,11 @@ def run_record(run: Run) -> dict[str, Any]:
 def delivery_line(entry: Entry, ending: str, *, dated: bool = False) -> str:
     """Time, mark, status, event, id, then `ending`, and the verdict where it is not `valid`."""
     mark, colour = _VERDICT_MARKS[entry.verdict]
-    day = f"{iso(entry.received_at)[:10]} " if dated else ""
+    time = moment(entry.received_at) if dated else clock(entry.received_at)
     answered = style(f"{mark} {entry.status}", colour)
     event = style(f"{escape(entry.event or '-', 60):28}", bold=True)
     verdict = "" if entry.verdict is Verdict.VALID else style(entry.verdict, colour)
-    parts = [f"{day}{clock(entry.received_at)}", answered, event, entry.id[:SHORT], ending, verdict]
+    parts = [time, answered, event, entry.id[:SHORT], ending, verdict]
     return "  ".join(part for part in parts if part)
 
 
@@ -165,7 +166,8 @@ def show_lines(entry: Entry) -> Iterator[str]:
     kept = "" if len(entry.body) == entry.size else f", of which the first {len(entry.body)} are kept"
     yield f"{style('delivery', bold=True)}  {entry.id}"
     yield f"event     {escape(entry.event or '-')}"
-    yield f"verdict   {entry.verdict}, answered {entry.status}"
+    again = f", judged again {iso(entry.judged_at)}" if entry.judged_at else ""
+    yield f"verdict   {entry.verdict}, answered {entry.status}{again}"
     yield f"received  {iso(entry.received_at)}"
     yield f"size      {entry.size} bytes{kept}"
     yield from _section("violations", violation_lines(entry))

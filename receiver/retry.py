@@ -37,7 +37,7 @@ def run_again(inbox: Inbox, chosen: Sequence[Latest], place: str | None) -> Iter
         if lock.take():
             worker = Worker(inbox, _handlers_for(chosen, place), Report(lambda _: None), lock)
             worker.lead()
-        waiting = dict(zip(inbox.run_again(chosen), chosen, strict=True))
+        waiting = dict(zip(inbox.runs.again(chosen), chosen, strict=True))
         if worker:
             worker.start(only=list(waiting))
         yield from _as_they_end(inbox, waiting, None if worker else lock)
@@ -65,12 +65,12 @@ def _as_they_end(inbox: Inbox, waiting: Mapping[int, Latest], lock: Lock | None)
     until = time.monotonic() + PATIENCE_SECONDS
     while left:
         abandoned = lock is not None and lock.take()  # asked first: what ended before that is seen below
-        for number, run in inbox.runs(list(left)).items():
+        for number, run in inbox.runs.numbered(list(left)).items():
             if run.state in ENDED:
                 yield left.pop(number), run
         if left and abandoned:
             raise RetryError(f"the receiver has ended; {len(left)} runs stay in line until one runs again")
-        if inbox.count(RunState.RUNNING):
+        if inbox.runs.count(RunState.RUNNING):
             until = time.monotonic() + PATIENCE_SECONDS
         if left and time.monotonic() > until:
             raise RetryError(f"{len(left)} runs stay in line, untouched: are their handlers registered any more?")

@@ -1,5 +1,5 @@
-"""The one place that wires the receiver together: contract, inbox, handlers, worker, intake, and the listener in front
-of them.
+"""The one place that wires the receiver together: contract, inbox, handlers, worker, heart, intake, and the listeners
+in front of them.
 
 `serve` is the receiver with its own listener, a context manager; `create_app` is the same without one, for any WSGI
 server.
@@ -7,9 +7,11 @@ server.
 
 import atexit
 import logging
-from collections.abc import Callable, Iterator, Mapping
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from click import unstyle
@@ -19,28 +21,36 @@ from receiver.contract import Contract
 from receiver.entry import RunState
 from receiver.handlers import Handlers
 from receiver.inbox import Inbox
+from receiver.inspector import create_inspector
 from receiver.intake import HookApp, Intake
 from receiver.listener import listen, serving
 from receiver.report import Report
 from receiver.settings import HOST, MAX_BODY, PATH, PORT, STATE
-from receiver.terminal import escape
+from receiver.store import now
+from receiver.terminal import escape, moment, span
+from receiver.uptime import Gap, Heart
 from receiver.worker import Lock, Worker
+
+INSPECTOR_THREADS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
     """A receiver that listens.
 
-    `leads`: whether this process runs the handlers. `interrupted`: how many runs an earlier process left unfinished.
-    `orphaned`: how many runs wait for each handler that is not registered now.
+    `inspector`: its root's URL, where there is one. `leads`: whether this process runs the handlers. `interrupted`: how
+    many runs an earlier process left unfinished. `orphaned`: how many runs wait for each handler that is not registered
+    now. `down`: the time before this start in which no receiver was up.
     """
 
     url: str
+    inspector: str | None
     inbox: Inbox
     contract: Contract
     leads: bool
     interrupted: int
     orphaned: Mapping[str, int]
+    down: Gap | None
 
 
 def create_app(
@@ -74,7 +84,8 @@ def create_app(
     rooms = _Rooms.open(
         handlers or Handlers(), report, Path(state), Path(schemas) if schemas else None, lenient, max_body
     )
-    rooms.worker.lead()
+    if gap := rooms.heart.start(alone=rooms.worker.lead()):
+        _tell_of_gap(report, gap)
     rooms.worker.start()
     atexit.register(rooms.close)
     app = HookApp(rooms.intake, path)
@@ -94,12 +105,14 @@ def serve(
     schemas: Path | None = None,
     lenient: bool = False,
     max_body: int = MAX_BODY,
+    inspector_ports: Sequence[int] = (),
     ready: Callable[[Server], None] = lambda _: None,
 ) -> Iterator[Server]:
     """Serves the hook from a thread of its own until the block is left; then finishes what had begun.
 
-    Args: as of `create_app`; `host` and `port` are where to listen, port 0 takes a free one; `ready` is called when the
-    hook is served, before the first handler runs.
+    Args: as of `create_app`; `host` and `port` are where to listen, port 0 takes a free one; the inspector takes the
+    first of its ports that is free, on loopback, and there is none without one; `ready` is called when the hook is
+    served, before the first handler runs.
 
     Raises:
         ListenerError, ContractError, HandlersError, StoreError: before anything is served.
@@ -107,10 +120,11 @@ def serve(
     with listen(host, port) as listener:
         rooms = _Rooms.open(handlers, report, state, schemas, lenient, max_body)
         try:
-            with serving(HookApp(rooms.intake, path), listener, max_body, rooms.refused):
-                shown = f"[{host}]" if ":" in host else host
-                url = f"http://{shown}:{listener.getsockname()[1]}{path}"
-                server = rooms.served_at(url)
+            with (
+                rooms.inspected(inspector_ports) as inspector,
+                serving(HookApp(rooms.intake, path), listener, max_body, rooms.refused),
+            ):
+                server = rooms.served_at(_url(host, listener, path), inspector)
                 ready(server)
                 rooms.worker.start()
                 yield server
@@ -124,6 +138,7 @@ class _Rooms:
 
     inbox: Inbox
     worker: Worker
+    heart: Heart
     intake: Intake
 
     @classmethod
@@ -134,24 +149,51 @@ class _Rooms:
         handlers.check(contract)
         inbox = Inbox(state)
         worker = Worker(inbox, handlers, report, Lock(inbox.path.parent))
+        heart = Heart(inbox.uptime, partial(_tell_of_gap, report))
         intake = Intake(contract, inbox, handlers, report, worker.wake, lenient, max_body)
-        return cls(inbox, worker, intake)
+        return cls(inbox, worker, heart, intake)
 
     def refused(self, status: int, reason: str) -> None:
         self.intake.report.refused(status, f"not HTTP: {escape(reason)}")
 
-    def served_at(self, url: str) -> Server:
+    @contextmanager
+    def inspected(self, ports: Sequence[int]) -> Iterator[str | None]:
+        """Serves the inspector while the block runs; its URL."""
+        if not ports:
+            yield None
+            return
+        with (
+            listen(HOST, *ports) as listener,
+            serving(create_inspector(self.inbox, self.heart), listener, MAX_BODY, threads=INSPECTOR_THREADS),
+        ):
+            yield _url(HOST, listener, "/")
+
+    def served_at(self, url: str, inspector: str | None) -> Server:
         leads = self.worker.lead()
-        waiting = self.inbox.count(RunState.PENDING)
+        down = self.heart.start(alone=leads)
+        waiting = self.inbox.runs.count(RunState.PENDING)
         return Server(
             url=url,
+            inspector=inspector,
             inbox=self.inbox,
             contract=self.intake.contract,
             leads=leads,
-            interrupted=sum(self.inbox.count(RunState.INTERRUPTED).values()),
+            interrupted=sum(self.inbox.runs.count(RunState.INTERRUPTED).values()),
             orphaned={name: runs for name, runs in waiting.items() if name not in self.intake.handlers.names()},
+            down=down,
         )
 
     def close(self) -> None:
+        self.heart.close()
         self.worker.close()
         self.inbox.close()
+
+
+def _url(host: str, listener: socket.socket, path: str) -> str:
+    shown = f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{listener.getsockname()[1]}{path}"
+
+
+def _tell_of_gap(report: Report, gap: Gap) -> None:
+    since, length = moment(gap.since), span((gap.until or now()) - gap.since)
+    report.trouble(f"nobody listened from {since} for {length}; fetch from the API what was sent then")

@@ -14,6 +14,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 
 BUSY_SECONDS = 5.0
@@ -60,14 +61,14 @@ class Store:
 
     Args:
         path: the file; it and its directory are made, 0600 and 0700, where they are missing.
-        tables: the statements that make version `version` of the tables.
-        version: kept in the file; one that is newer than this is refused.
+        versions: the statements that make each version of the tables out of the one before it. The file says which it
+            has, and is brought up to the last.
 
     Raises:
         StoreError: it cannot be opened, or was written by a newer version.
     """
 
-    def __init__(self, path: Path, tables: Sequence[str], version: int) -> None:
+    def __init__(self, path: Path, versions: Sequence[Sequence[str]]) -> None:
         self.path = path
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._reading = threading.Lock()
@@ -76,7 +77,7 @@ class Store:
         try:
             with _alone_at(path), ExitStack() as undo:
                 self._writer = undo.enter_context(closing(_connect(path)))
-                _migrate(self._writer, path, tables, version)
+                _migrate(self._writer, path, versions)
                 self._reader = undo.enter_context(closing(_connect(path)))
                 self._place = (path.stat().st_dev, path.stat().st_ino)
                 undo.pop_all()
@@ -235,18 +236,18 @@ def _alone_at(path: Path) -> Iterator[None]:
         os.close(directory)
 
 
-def _migrate(connection: sqlite3.Connection, path: Path, tables: Sequence[str], version: int) -> None:
+def _migrate(connection: sqlite3.Connection, path: Path, versions: Sequence[Sequence[str]]) -> None:
     (found,) = connection.execute("PRAGMA user_version").fetchone()
-    if found > version:
+    if found > len(versions):
         raise StoreError(
-            f"{path}: was written by a newer version (format {found}, this one knows {version}); "
+            f"{path}: was written by a newer version (format {found}, this one knows {len(versions)}); "
             "upgrade enablenow-webhooks or choose another --state"
         )
-    if found < version:
+    if found < len(versions):
         connection.execute("BEGIN IMMEDIATE")
-        for statement in tables:
+        for statement in chain(*versions[found:]):
             connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {version}")
+        connection.execute(f"PRAGMA user_version = {len(versions)}")
         connection.execute("COMMIT")
 
 
@@ -259,6 +260,7 @@ def _connect(path: Path) -> sqlite3.Connection:
             raise sqlite3.OperationalError(f"WAL is not to be had here (got {mode}): is this a network file system?")
         connection.execute(_SYNCED)
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA secure_delete = ON")  # what is deleted are customers' data
     except BaseException:
         connection.close()
         raise

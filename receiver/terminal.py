@@ -54,6 +54,19 @@ def _clock(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%H:%M:%S")
 
 
+def moment(micros: int) -> str:
+    """A moment in microseconds since 1970, UTC, as local date and time: `2026-11-24 16:34:35`."""
+    return f"{datetime.fromtimestamp(micros // 1_000_000, UTC).astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def span(micros: int) -> str:
+    """A length of time in its two largest units: `3 s`, `1 h 5 min`, `2 d 0 h`."""
+    seconds = max(0, micros // 1_000_000)
+    units = [(seconds // 86400, "d"), (seconds // 3600 % 24, "h"), (seconds // 60 % 60, "min"), (seconds % 60, "s")]
+    first = next((place for place, (number, _) in enumerate(units) if number), 3)
+    return " ".join(f"{number} {unit}" for number, unit in units[first : first + 2])
+
+
 def iso(micros: int) -> str:
     """A moment in microseconds since 1970, UTC, as RFC 3339: `2026-11-24T16:34:35.000001Z`."""
     return datetime.fromtimestamp(micros / 1e6, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -78,7 +78,7 @@ class Worker:
         """Whether this process runs the handlers of this inbox; if so, what an earlier one left is interrupted."""
         if not (self._lock.held or self._lock.take()):
             return False
-        self._inbox.interrupt()
+        self._inbox.runs.interrupt()
         return True
 
     def start(self, *, only: Sequence[int] | None = None) -> None:
@@ -99,7 +99,7 @@ class Worker:
         if self._thread.is_alive():
             self._thread.join(GRACE_SECONDS)
         if self._thread.is_alive():
-            self._inbox.interrupt()
+            self._inbox.runs.interrupt()
             self._report.trouble("the handler that was running is left behind: its run is interrupted")
         else:
             self._lock.release()
@@ -115,18 +115,24 @@ class Worker:
                 self._work.wait(POLL_SECONDS)
 
     def _claims(self) -> list[Claim]:
-        return self._inbox.claims(self._handlers.names(), only=self._only)
+        """What is in line; where nothing is, what became valid meanwhile is put there."""
+        claims = self._inbox.runs.claims(self._handlers.names(), only=self._only)
+        if not claims and self._only is None and (unrouted := self._inbox.runs.unrouted()):
+            for delivery, event in unrouted:
+                self._inbox.runs.route(delivery, [handler.name for handler in self._handlers.wanting(event)])
+            return self._claims()
+        return claims
 
     def _run_all(self, claims: Sequence[Claim]) -> None:
         """Runs them in their order; that one begins is recorded together with how the one before it ended."""
         ended: tuple[Claim, Run] | None = None
         for claim in claims:
-            begin = partial(self._inbox.begin, claim, after=ended)
+            begin = partial(self._inbox.runs.begin, claim, after=ended)
             if self._stopping.is_set() or (started_at := self._durably(begin)) is None:
                 break  # it was not started, so it stays pending
             self._tell(ended)
             ended = claim, self._run(claim, started_at)
-        if ended and self._durably(partial(self._inbox.finish, *ended)):
+        if ended and self._durably(partial(self._inbox.runs.finish, *ended)):
             self._tell(ended)
 
     def _run(self, claim: Claim, started_at: int) -> Run:

@@ -14,8 +14,6 @@ from receiver.store import Store, now
 from receiver.terminal import iso
 
 FILE = "ledger.db"
-VERSION = 1
-
 _TABLES = (
     """
 CREATE TABLE attempt (
@@ -123,7 +121,7 @@ class Ledger:
     """
 
     def __init__(self, state: Path) -> None:
-        self._store = Store(state / FILE, _TABLES, VERSION)
+        self._store = Store(state / FILE, [_TABLES])
         self.close = self._store.close
         self._settle()
 

@@ -6,7 +6,7 @@ In: attempts. Out: text. An answer's body is from outside, and reaches a termina
 from collections.abc import Iterator
 from typing import Any
 
-from receiver.terminal import clock, escape, iso, style
+from receiver.terminal import clock, escape, iso, moment, style
 from sender.endpoints import is_local
 from sender.ledger import Attempt, State
 
@@ -54,8 +54,8 @@ def dry_record(attempt: Attempt) -> dict[str, Any]:
 
 def attempt_line(attempt: Attempt, *, dated: bool = False) -> str:
     """Time, mark, status or state, then in words what became of which event where."""
-    day = f"{iso(attempt.started_at)[:10]} " if dated else ""
-    return f"{day}{clock(attempt.started_at)}  {_mark(attempt)}  {_sentence(attempt)}"
+    time = moment(attempt.started_at) if dated else clock(attempt.started_at)
+    return f"{time}  {_mark(attempt)}  {_sentence(attempt)}"
 
 
 def fired_lines(attempt: Attempt) -> Iterator[str]:

@@ -80,16 +80,19 @@ def test_an_id_may_be_shortened_while_it_is_unambiguous(inbox: Inbox) -> None:
 def test_runs_are_claimed_in_the_order_of_storing_and_only_for_handlers_that_are_there(inbox: Inbox) -> None:
     first, second = entry(runs=pending("f", "gone")), entry(runs=pending("f"))
     put(inbox, first, second)
-    assert [(claim.delivery.id, claim.handler) for claim in inbox.claims(["f"])] == [(first.id, "f"), (second.id, "f")]
-    assert len(inbox.claims(["f"], most=1)) == 1
-    assert inbox.claims([]) == []
+    assert [(claim.delivery.id, claim.handler) for claim in inbox.runs.claims(["f"])] == [
+        (first.id, "f"),
+        (second.id, "f"),
+    ]
+    assert len(inbox.runs.claims(["f"], most=1)) == 1
+    assert inbox.runs.claims([]) == []
     assert inbox.entry(first.id).runs[1].state == "pending"
 
 
 def test_a_claim_carries_the_delivery_as_a_handler_gets_it(inbox: Inbox) -> None:
     stored = entry(runs=pending("f"))
     put(inbox, stored)
-    (claim,) = inbox.claims(["f"])
+    (claim,) = inbox.runs.claims(["f"])
     delivery = claim.delivery
     assert (delivery.id, delivery.event, delivery.data, delivery.body) == (stored.id, "a.b", {"n": 1}, BODY)
     assert (delivery.headers, delivery.attempt) == (stored.headers, 1)
@@ -100,22 +103,22 @@ def test_a_claim_carries_the_delivery_as_a_handler_gets_it(inbox: Inbox) -> None
 def test_a_run_goes_from_pending_through_running_to_its_end(inbox: Inbox) -> None:
     stored = entry(runs=pending("f"))
     put(inbox, stored)
-    (claim,) = inbox.claims(["f"])
-    started_at = inbox.begin(claim)
+    (claim,) = inbox.runs.claims(["f"])
+    started_at = inbox.runs.begin(claim)
     assert inbox.entry(stored.id).runs == (Run("f", 1, RunState.RUNNING, started_at),)
-    assert inbox.claims(["f"]) == []
+    assert inbox.runs.claims(["f"]) == []
     ended = Run("f", 1, RunState.FAILED, started_at, 12.5, "Traceback")
-    inbox.finish(claim, ended)
+    inbox.runs.finish(claim, ended)
     assert inbox.entry(stored.id).runs == (ended,)
-    assert inbox.count(RunState.FAILED) == {"f": 1}
+    assert inbox.runs.count(RunState.FAILED) == {"f": 1}
 
 
 def test_what_was_running_is_interrupted_and_what_was_pending_is_not(inbox: Inbox) -> None:
     put(inbox, entry(runs=pending("f", "g")))
-    inbox.begin(inbox.claims(["f"])[0])
-    inbox.interrupt()
-    assert inbox.count(RunState.INTERRUPTED) == {"f": 1}
-    assert inbox.count(RunState.PENDING) == {"g": 1}
+    inbox.runs.begin(inbox.runs.claims(["f"])[0])
+    inbox.runs.interrupt()
+    assert inbox.runs.count(RunState.INTERRUPTED) == {"f": 1}
+    assert inbox.runs.count(RunState.PENDING) == {"g": 1}
 
 
 def test_an_inbox_that_no_receiver_made_is_not_made_by_looking(tmp_path: Path) -> None:

@@ -48,7 +48,8 @@ def filled(receiving: Callable[..., Process]) -> Process:
 
 class TestRun:
     def test_prints_one_json_object_a_line_and_the_handlers_own_words_elsewhere(self, filled: Process) -> None:
-        assert filled.lines[0] == {"type": "ready", "url": filled.url}
+        ready = {"type": "ready", "url": filled.url, "interrupted": 0, "down_since": None}
+        assert filled.lines[0] == {**ready, "inspector": filled.lines[0]["inspector"]}
         filled.wait(type="run", handler="store", state="done")
         delivery = filled.wait(type="delivery", verdict="invalid")
         assert {"id", "event", "verdict", "status", "received_at", "size", "runs", "milliseconds"} <= set(delivery)
@@ -62,7 +63,7 @@ class TestRun:
             assert process.stdout
             ready = process.stdout.readline()
             post(ready.split(" at ")[1].split(";")[0])
-            lines = [ready, *(process.stdout.readline() for _ in range(8))]
+            lines = [ready, *(process.stdout.readline() for _ in range(9))]
             process.terminate()
         text = "".join(lines)
         assert process.returncode == 0

@@ -92,7 +92,7 @@ def test_text_from_outside_stays_on_its_line(hostile: str) -> None:
 
 def test_records_have_the_field_names_that_scripts_rely_on() -> None:
     record = full_record(replace(INVALID, runs=(FAILED,)))
-    brief = {"id", "event", "verdict", "status", "received_at", "size", "runs", "violations"}
+    brief = {"id", "event", "verdict", "status", "received_at", "size", "runs", "violations", "judged_at"}
     assert set(entry_record(INVALID)) == brief
     assert set(record) - brief == {"headers", "data"}
     assert record["data"] == {"iban": "NL91"}

@@ -28,14 +28,14 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(path: Path) -> Iterator[Store]:
-    with closing(Store(path, TABLES, 1)) as store:
+    with closing(Store(path, [TABLES])) as store:
         yield store
 
 
 def test_what_was_written_is_read_by_who_opens_the_file_next(path: Path) -> None:
-    with closing(Store(path, TABLES, 1)) as store:
+    with closing(Store(path, [TABLES])) as store:
         assert store.write((INSERT, ("a", "x")), (INSERT, ("b", "y"))) == [1, 1]
-    with closing(Store(path, TABLES, 1)) as store:
+    with closing(Store(path, [TABLES])) as store:
         assert [row["id"] for row in store.read("SELECT id FROM note ORDER BY id")] == ["a", "b"]
 
 
@@ -185,28 +185,37 @@ def test_another_processes_transaction_is_waited_for(store: Store, path: Path) -
 
 
 def test_a_file_of_a_newer_version_is_refused_and_left_as_it_is(path: Path) -> None:
-    Store(path, TABLES, 2).close()
+    Store(path, [TABLES, []]).close()
     with pytest.raises(StoreError, match=r"written by a newer version \(format 2, this one knows 1\); upgrade"):
-        Store(path, TABLES, 1)
-    Store(path, TABLES, 2).close()
+        Store(path, [TABLES])
+    Store(path, [TABLES, []]).close()
+
+
+def test_a_file_of_an_older_version_is_brought_up_and_keeps_what_it_holds(path: Path) -> None:
+    with closing(Store(path, [TABLES])) as store:
+        insert(store, "a")
+    newer = [TABLES, ["ALTER TABLE note ADD COLUMN read INTEGER"], ["UPDATE note SET read = 1"]]
+    for _ in range(2):
+        with closing(Store(path, newer)) as store:
+            assert [tuple(row) for row in store.read("SELECT id, read FROM note")] == [("a", 1)]
 
 
 def test_what_is_no_database_is_refused_with_a_remedy_and_left_as_it_is(path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(b"these are not the bytes of a database" * 100)
     with pytest.raises(StoreError, match="no SQLite database; move it away"):
-        Store(path, TABLES, 1)
+        Store(path, [TABLES])
     assert path.read_bytes().startswith(b"these are not")
 
 
 def test_a_place_where_no_directory_can_be_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(StoreError, match="file"):
-        Store(tmp_path / "file" / "notes.db", TABLES, 1)
+        Store(tmp_path / "file" / "notes.db", [TABLES])
 
 
 def test_after_close_nothing_is_written_and_a_second_close_does_nothing(path: Path) -> None:
-    store = Store(path, TABLES, 1)
+    store = Store(path, [TABLES])
     store.close()
     store.close()
     with pytest.raises(StoreError, match="closed"):
@@ -215,7 +224,7 @@ def test_after_close_nothing_is_written_and_a_second_close_does_nothing(path: Pa
 
 def _open(path: Path, barrier: Any) -> None:
     barrier.wait(60)
-    Store(path, TABLES, 1).close()
+    Store(path, [TABLES]).close()
 
 
 def test_several_processes_may_find_a_new_file_at_once(path: Path) -> None:
@@ -233,7 +242,7 @@ def test_several_processes_may_find_a_new_file_at_once(path: Path) -> None:
 
 def test_a_write_that_meets_the_close_is_stored_or_refused_and_never_waits_for_ever(path: Path) -> None:
     for round_ in range(50):
-        store = Store(path, TABLES, 1)
+        store = Store(path, [TABLES])
         ended: list[str] = []
 
         def write(id_: str, store: Store = store, ended: list[str] = ended) -> None:

@@ -48,7 +48,7 @@ def handlers_of(*functions: Callable[[Delivery], Any]) -> Handlers:
 
 
 def ended(inbox: Inbox, runs: int) -> bool:
-    return sum(inbox.count(RunState.DONE).values()) + sum(inbox.count(RunState.FAILED).values()) == runs
+    return sum(inbox.runs.count(RunState.DONE).values()) + sum(inbox.runs.count(RunState.FAILED).values()) == runs
 
 
 def test_runs_in_the_order_of_storing(inbox: Inbox) -> None:
@@ -111,7 +111,7 @@ def test_what_was_stored_while_no_worker_lived_is_run_and_what_was_running_is_in
         seen.append(delivery.id)
 
     put(inbox, begun := entry(runs=pending("note")), waiting := entry(runs=pending("note")))
-    inbox.begin(inbox.claims(["note"])[0])
+    inbox.runs.begin(inbox.runs.claims(["note"])[0])
     with working(inbox, handlers_of(note)):
         wait_for(lambda: ended(inbox, 1), "the run that waited")
     assert seen == [waiting.id]
@@ -156,7 +156,7 @@ def test_an_exception_whose_text_no_table_can_hold_is_recorded_all_the_same(inbo
 
 def test_a_takeover_that_meets_a_locked_file_still_interrupts_what_was_running(inbox: Inbox, tmp_path: Path) -> None:
     put(inbox, begun := entry(runs=pending("note")))
-    inbox.begin(inbox.claims(["note"])[0])
+    inbox.runs.begin(inbox.runs.claims(["note"])[0])
     inbox._store._writer.execute("PRAGMA busy_timeout = 50")
     worker = Worker(inbox, handlers_of(), Report(lambda line: None), Lock(inbox.path.parent))
     with closing(sqlite3.connect(inbox.path, isolation_level=None)) as other:
@@ -165,7 +165,7 @@ def test_a_takeover_that_meets_a_locked_file_still_interrupts_what_was_running(i
             worker.lead()
         worker.start()
         other.execute("ROLLBACK")
-    wait_for(lambda: inbox.count(RunState.INTERRUPTED), "the run to be interrupted")
+    wait_for(lambda: inbox.runs.count(RunState.INTERRUPTED), "the run to be interrupted")
     worker.close()
     assert inbox.entry(begun.id).runs[0].state == "interrupted"
 
@@ -220,5 +220,5 @@ def test_close_lets_the_run_under_way_finish_and_leaves_the_others_pending(inbox
         wait_for(worker._stopping.is_set, "the worker to be told")
         leave.set()
         closing_.join()
-        assert inbox.count(RunState.DONE) == {"slow": 1}
-        assert inbox.count(RunState.PENDING) == {"slow": 1}
+        assert inbox.runs.count(RunState.DONE) == {"slow": 1}
+        assert inbox.runs.count(RunState.PENDING) == {"slow": 1}

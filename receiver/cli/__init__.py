@@ -1,0 +1,33 @@
+"""The command `receiver`: each subcommand parses its options, makes one call, prints what came of it.
+
+`serving` (run) · `looking` (list, show, gaps) · `again` (retry, judge) · `pruning` (prune) · `options` (shared).
+"""
+
+import click
+
+from receiver import __version__
+from receiver.cli.again import judge, retry
+from receiver.cli.looking import gaps, list_, show
+from receiver.cli.pruning import prune
+from receiver.cli.serving import run
+from receiver.contract import ContractError
+from receiver.handlers import HandlersError
+from receiver.inbox import InboxError
+from receiver.retry import RetryError
+from receiver.settings import Group
+from receiver.store import StoreError
+
+FAILURES = (ContractError, HandlersError, InboxError, RetryError, StoreError)
+
+
+@click.group(cls=Group, section="receiver", failures=FAILURES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="receiver")
+def main() -> None:
+    """Receive EnableNow's webhooks: validate, store durably, route to handlers.
+
+    Options can also be set in the environment (RECEIVER_PORT=9000) and in pyproject.toml, under [tool.receiver].
+    """
+
+
+for command in (run, list_, show, retry, judge, gaps, prune):
+    main.add_command(command)

@@ -1,0 +1,158 @@
+"""`receiver run`: a receiver in this terminal, until it is stopped."""
+
+import re
+import signal
+import sys
+import threading
+from contextlib import nullcontext, redirect_stdout
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from receiver import __version__
+from receiver.cli.options import elsewhere, json_option, schemas_option, state_option
+from receiver.handlers import Handlers, load
+from receiver.settings import HOST, PATH, PORT, Failure, Size
+from receiver.terminal import iso, moment, shorten, span, style
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from receiver.server import Server
+
+INSPECTOR_PORTS = (8788, 0)
+
+
+def _check_path(_ctx: click.Context, _param: click.Parameter, path: str) -> str:
+    if not re.fullmatch(r"/[A-Za-z0-9._~/-]*", path):
+        raise click.BadParameter("must begin with / and hold only letters, digits and . _ ~ - /")
+    return path
+
+
+@click.command()
+@click.argument("handlers", required=False, envvar="RECEIVER_HANDLERS", type=click.Path())
+@click.option("--host", default=HOST, show_default=True, help="Address to listen at.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=PORT,
+    show_default=True,
+    help="Port to listen at; 0 takes a free one.",
+)
+@click.option("--path", callback=_check_path, default=PATH, show_default=True, help="Path of the hook.")
+@state_option
+@schemas_option
+@click.option("--lenient", is_flag=True, help="Answer 202 to all that was stored whole, valid or not.")
+@click.option("--max-body", type=Size(), default="1MiB", show_default=True, help="Largest body that is accepted.")
+@click.option(
+    "--inspector-port",
+    type=click.IntRange(0, 65535),
+    show_default="8788, or a free one",
+    help="Port of the inspector, on 127.0.0.1: GET /health.",
+)
+@click.option("--no-inspector", is_flag=True, help="Serve the hook and nothing else.")
+@json_option
+@click.option(
+    "--demo",
+    is_flag=True,
+    help="Fire every sample once with the command `sender`, at the sample handlers unless others are given.",
+)
+def run(
+    handlers: str | None,
+    host: str,
+    port: int,
+    path: str,
+    state: Path,
+    schemas: Path | None,
+    lenient: bool,
+    max_body: int,
+    inspector_port: int | None,
+    no_inspector: bool,
+    as_records: bool,
+    demo: bool,
+) -> None:
+    """Receive webhooks at http://HOST:PORT/PATH until Ctrl-C or SIGTERM.
+
+    HANDLERS is a Python file (samples/handlers.py), or package.module:name. Without it deliveries are stored, judged
+    and printed.
+    """
+    from receiver.demo import demonstrating, handlers_file
+    from receiver.listener import ListenerError
+    from receiver.report import Report
+    from receiver.server import serve
+    from receiver.terminal import Printer
+
+    if no_inspector and inspector_port is not None:
+        raise click.UsageError("--inspector-port and --no-inspector exclude each other")
+    ports = INSPECTOR_PORTS if inspector_port is None else (inspector_port,)
+    stop = _stop_signals()
+    place = handlers or (handlers_file() if demo and not schemas else None)
+    with Printer(sys.stdout) as printer, redirect_stdout(sys.stderr) if as_records else nullcontext():
+        registry = load(place) if place else Handlers()
+        report = Report(printer.line, as_records=as_records, show=f"receiver show{elsewhere(state)}")
+        try:
+            with serve(
+                registry,
+                report,
+                host=host,
+                port=port,
+                path=path,
+                state=state,
+                schemas=schemas,
+                lenient=lenient,
+                max_body=max_body,
+                inspector_ports=() if no_inspector else ports,
+                ready=lambda server: report.ready(
+                    _ready_record(server), _ready_lines(server, place, len(registry), state)
+                ),
+            ) as server:
+                show = partial(click.echo, err=True) if as_records else printer.line
+                with demonstrating(server, show) if demo else nullcontext():
+                    stop.wait()
+        except ListenerError as error:
+            raise Failure(error) from error
+
+
+def _ready_record(server: "Server") -> dict[str, object]:
+    return {
+        "url": server.url,
+        "inspector": server.inspector,
+        "interrupted": server.interrupted,
+        "down_since": server.down and iso(server.down.since),
+    }
+
+
+def _ready_lines(server: "Server", place: str | None, handlers: int, state: Path) -> "Iterator[str]":
+    yield f"{style('receiver', bold=True)} {__version__} listens at {style(server.url, bold=True)}; Ctrl-C stops it"
+    yield f"  contract     {len(server.contract.events)} event types in {shorten(server.contract.directory)}"
+    where = f" in {shorten(Path(place))}" if place else ": deliveries are stored, judged and shown here"
+    yield f"  handlers     {handlers or 'none'}{where}"
+    yield f"  inbox        {shorten(server.inbox.path)}"
+    if server.inspector:
+        yield f"  health       {server.inspector}health"
+    if server.down and server.down.until:
+        window = f"from {moment(server.down.since)} for {span(server.down.until - server.down.since)}"
+        yield style(f"  down         {window}; fetch from the API what was sent then", "yellow")
+    if not server.leads:
+        yield style("  beside       another receiver, which runs the handlers until it ends", "yellow")
+    if server.interrupted:
+        command = f"receiver retry --interrupted{elsewhere(state)}"
+        yield style(f"  interrupted  {server.interrupted}, run again by: {command}", "yellow")
+    for handler, runs in server.orphaned.items():
+        yield style(f"  waiting      {runs} for {handler}, which is not registered any more", "yellow")
+    yield ""
+
+
+def _stop_signals() -> threading.Event:
+    """An event that SIGTERM and Ctrl-C set; a second one ends the process as if nobody had asked."""
+    stop = threading.Event()
+
+    def ask(number: int, _frame: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, ask)
+    return stop

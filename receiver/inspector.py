@@ -1,0 +1,43 @@
+"""The inspector: what the user sees of a running receiver in a browser or asks it from a script, on a listener of its
+own, which listens on loopback only. The hook's listener shows nothing of it.
+
+In: the inbox and the heart. Out: for now `GET /health`.
+"""
+
+from flask import Flask, Response
+
+from receiver.entry import RunState
+from receiver.inbox import Inbox
+from receiver.store import StoreError
+from receiver.terminal import as_json
+from receiver.uptime import Heart
+
+HOSTS = ["127.0.0.1", "localhost", "[::1]"]
+"""A request for any other host is refused: a web page whose name is made to lead here (DNS rebinding)."""
+
+_OPEN = (RunState.PENDING, RunState.RUNNING, RunState.FAILED, RunState.INTERRUPTED)
+
+
+def create_inspector(inbox: Inbox, heart: Heart) -> Flask:
+    """The inspector of a receiver, as a WSGI application."""
+    app = Flask("inspector", static_folder=None)
+    app.config["TRUSTED_HOSTS"] = HOSTS
+
+    @app.get("/health")
+    def health() -> Response:
+        """200 while the inbox takes what comes, else 503; with how many runs are in each state that is not done."""
+        try:
+            runs = {str(state): sum(inbox.runs.count(state).values()) for state in _OPEN}
+        except StoreError:
+            runs = {}
+        up = bool(runs) and heart.beats()
+        record = {"status": "up" if up else "down", "runs": runs}
+        return Response(f"{as_json(record)}\n", 200 if up else 503, mimetype="application/json")
+
+    @app.after_request
+    def guard(response: Response) -> Response:
+        response.headers["Cache-Control"] = "no-store"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
+
+    return app

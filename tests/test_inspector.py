@@ -1,0 +1,72 @@
+"""The inspector: on a listener of its own, on loopback, for this machine's own names only."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import requests
+from conftest import BODY, JSON, SOON, Here, Process, command, receiving_here, wait_for
+
+from receiver import Delivery, Handlers
+
+
+def failing() -> Handlers:
+    handlers = Handlers()
+
+    @handlers.on("*")
+    def fails(delivery: Delivery) -> None:
+        raise ValueError
+
+    return handlers
+
+
+def health(here: Here, **headers: str) -> requests.Response:
+    return requests.get(f"{here.server.inspector}health", headers=headers, timeout=SOON)
+
+
+def test_health_is_200_with_what_is_not_done(tmp_path: Path) -> None:
+    with receiving_here(tmp_path / "state", failing(), inspector_ports=(0,)) as here:
+        here.post()
+        here.wait(type="run", state="failed")
+        answer = health(here)
+    assert answer.status_code == 200
+    assert answer.json() == {"status": "up", "runs": {"pending": 0, "running": 0, "failed": 1, "interrupted": 0}}
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_health_is_503_once_the_inbox_takes_nothing_more(tmp_path: Path) -> None:
+    with receiving_here(tmp_path / "state", inspector_ports=(0,)) as here:
+        assert health(here).status_code == 200
+        (tmp_path / "state" / "inbox.db").rename(tmp_path / "state" / "away")
+        assert wait_for(lambda: health(here).status_code == 503, "the beats to be missed", within=40)
+        assert health(here).json()["status"] == "down"
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "0.0.0.0", "192.168.0.1:8788", ""])
+def test_another_host_is_refused(tmp_path: Path, host: str) -> None:
+    with receiving_here(tmp_path / "state", inspector_ports=(0,)) as here:
+        assert health(here, Host=host).status_code == 400
+
+
+def test_the_hook_shows_nothing_of_it_and_it_nothing_of_the_hook(tmp_path: Path) -> None:
+    with receiving_here(tmp_path / "state", inspector_ports=(0,)) as here:
+        assert requests.get(here.server.url.replace("/webhook", "/health"), timeout=SOON).status_code == 404
+        assert (
+            requests.post(f"{here.server.inspector}webhook", data=BODY, headers=JSON, timeout=SOON).status_code == 404
+        )
+
+
+def test_its_usual_port_may_be_taken_the_hook_is_served_all_the_same(receiving: Callable[..., Process]) -> None:
+    first, second = receiving(), receiving("--state", "other")
+    urls = {first.wait(type="ready")["inspector"], second.wait(type="ready")["inspector"]}
+    assert len(urls) == 2
+    assert all(requests.get(f"{url}health", timeout=SOON).status_code == 200 for url in urls)
+    port = str(first.wait(type="ready")["inspector"]).rstrip("/").rpartition(":")[2]
+    ended = command("receiver", "run", "--port", "0", "--state", "third", "--inspector-port", port)
+    assert (ended.returncode, "address already in use" in ended.stderr) == (2, True)
+
+
+def test_there_need_be_none(receiving: Callable[..., Process]) -> None:
+    assert receiving("--no-inspector").wait(type="ready")["inspector"] is None
+    both = command("receiver", "run", "--no-inspector", "--inspector-port", "9000")
+    assert (both.returncode, "exclude each other" in both.stderr) == (2, True)
