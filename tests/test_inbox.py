@@ -10,8 +10,9 @@ import pytest
 
 from receiver.contract import Verdict
 from receiver.entry import Entry, Run, RunState
-from receiver.inbox import Inbox, InboxError
-from receiver.store import new_id, now
+from receiver.inbox import _INSERT, _VERSIONS, Inbox, InboxError, _entries_query
+from receiver.runs import put_in_line
+from receiver.store import Store, new_id, now
 from receiver.violations import Violation
 
 BODY = b'{"event": "a.b", "data": {"n": 1}}'
@@ -138,3 +139,40 @@ def test_equal_bodies_are_kept_both(inbox: Inbox) -> None:
     """The provider sends no id: two equal bodies can both be meant."""
     put(inbox, entry(), entry())
     assert [json.loads(one.body) for one in inbox.entries()] == [json.loads(BODY)] * 2
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"event": "a.b"},
+        {"verdict": Verdict.INVALID},
+        {"since": 1},
+        {"run": RunState.FAILED},
+        {"event": "a.b", "verdict": Verdict.VALID},
+        {"event": "a.b", "verdict": Verdict.INVALID, "since": 1, "run": RunState.DONE},
+    ],
+)
+def test_what_is_asked_for_is_found_by_an_index_in_the_order_that_is_wanted(
+    inbox: Inbox, asked: dict[str, object]
+) -> None:
+    """Of a million deliveries only those that are shown are read (tests/benchmarks/inbox.py)."""
+    plan = inbox._store.read(f"EXPLAIN QUERY PLAN {_entries_query(asked)}", {**asked, "limit": 20})
+    steps = [row["detail"] for row in plan]
+    assert steps[0].startswith("SEARCH ")
+    assert not [step for step in steps if "SCAN" in step or "TEMP B-TREE" in step]
+
+
+def test_latest_runs_are_found_among_all_or_by_id_oldest_first(inbox: Inbox) -> None:
+    put(inbox, *(entry(id=id_ * 16, runs=pending("f")) for id_ in "abc"))
+    assert [one.delivery[0] for one in inbox.runs.latest([RunState.PENDING])] == ["a", "b", "c"]
+    assert [one.delivery[0] for one in inbox.runs.latest([RunState.PENDING], ids=["c" * 16, "a" * 16])] == ["a", "c"]
+
+
+def test_an_inbox_of_the_first_version_is_brought_up_and_its_runs_go_on(tmp_path: Path) -> None:
+    with closing(Store(tmp_path / "state" / "inbox.db", _VERSIONS[:1])) as old:
+        row = ("a" * 16, 1, "a.b", "valid", 202, len(BODY), "{}", BODY, "[]")
+        old.write((_INSERT, row), *put_in_line("a" * 16, ["f"]))
+    with closing(Inbox(tmp_path / "state")) as inbox:
+        put(inbox, entry(runs=pending("f")))
+        assert [claim.delivery.id for claim in inbox.runs.claims(["f"])] == ["a" * 16, inbox.entries()[0].id]
+        assert [one.id for one in inbox.entries(since=2)] == [inbox.entries()[0].id]
