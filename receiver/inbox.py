@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from receiver import runs, uptime
+from receiver.commits import Statement
 from receiver.contract import Judgement, Verdict
 from receiver.entry import Entry, Run
 from receiver.runs import Runs, put_in_line
-from receiver.store import Store, now
+from receiver.store import Store, StoreError, now
 from receiver.uptime import Uptime
 from receiver.violations import Violation
 
@@ -116,26 +117,14 @@ class Inbox:
             raise InboxError(f"no inbox in {state}: `receiver run` makes one, --state names another place")
         return cls(state)
 
-    def store(self, entry: Entry, then: Callable[[], None]) -> None:
-        """Returns once the entry and its pending runs are on disk; `then` is called in the order of commits, before
-        that.
+    def store(self, entries: Sequence[Entry], then: Callable[[Entry], None]) -> Mapping[str, StoreError]:
+        """Returns once the entries and their pending runs are on disk, in one transaction if that can be.
 
-        Raises:
-            StoreError: nothing of it was stored.
+        `then` is called with each that is, in the order of commits, before that. Returns the ids of those of which
+        nothing was stored, and why.
         """
-        values = (
-            entry.id,
-            entry.received_at,
-            entry.event,
-            entry.verdict,
-            entry.status,
-            entry.size,
-            json.dumps(dict(entry.headers)),
-            entry.body,
-            _violations(entry.violations),
-        )
-        runs = put_in_line(entry.id, [run.handler for run in entry.runs])
-        self._store.write((_INSERT, values), *runs, then=then)
+        failures = self._store.write_each([_insert(entry) for entry in entries], lambda index: then(entries[index]))
+        return {entry.id: failure for entry, failure in zip(entries, failures, strict=True) if failure}
 
     def entries(
         self,
@@ -207,6 +196,21 @@ class Inbox:
     def _with_runs(self, rows: Sequence[sqlite3.Row]) -> list[Entry]:
         runs = self.runs.of([row["number"] for row in rows])
         return [_entry(row, runs[row["number"]]) for row in rows]
+
+
+def _insert(entry: Entry) -> list[Statement]:
+    values = (
+        entry.id,
+        entry.received_at,
+        entry.event,
+        entry.verdict,
+        entry.status,
+        entry.size,
+        json.dumps(dict(entry.headers)),
+        entry.body,
+        _violations(entry.violations),
+    )
+    return [(_INSERT, values), *put_in_line(entry.id, [run.handler for run in entry.runs])]
 
 
 def _entries_query(asked: Mapping[str, object]) -> str:

@@ -1,12 +1,13 @@
 """The hook: parses, judges, stores, answers; in that order, each once. It never calls a handler.
 
-In: WSGI requests. Out: entries in the inbox, and an answer that says 2xx only for what is on disk. The Flask app around
-it shows nothing else. The hook itself is answered before Flask's routing, which costs more than all that is done here.
+In: WSGI requests, as many at once as came together. Out: entries in the inbox, in one commit, and an answer to each
+that says 2xx only for what is on disk. The Flask app around it shows nothing else. The hook itself is answered before
+Flask's routing, which costs more than all that is done here.
 """
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache, lru_cache
 from http import HTTPStatus
@@ -21,16 +22,20 @@ from receiver.entry import Entry, Run, RunState
 from receiver.handlers import Handlers
 from receiver.inbox import Inbox
 from receiver.report import Report
-from receiver.store import StoreError, new_id, now
+from receiver.store import new_id, now
 from receiver.terminal import as_json, escape
 from receiver.violations import Violation
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from _typeshed.wsgi import StartResponse
+
+Environ = dict[str, Any]
+"""A request as WSGI has it (PEP 3333)."""
 
 ID_HEADER = "Delivery-Id"
 """In every answer to what was stored."""
 
+_ANSWER = "receiver.answer"  # where a request's environ holds its answer, once that is known
 _LARGEST = 2**63 - 1  # what SQLite counts to
 _TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}  # RFC 9110; Python before 3.13 has older names
 _STATUSES = {Verdict.VALID: 202, Verdict.UNKNOWN_EVENT: 202, Verdict.INVALID: 422, Verdict.MALFORMED: 400}
@@ -59,7 +64,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """What happens to a request for the hook; `stored` is called after each commit."""
+    """What happens to requests for the hook; `stored` is called when there is something for the handlers."""
 
     contract: Contract
     inbox: Inbox
@@ -69,21 +74,37 @@ class Intake:
     lenient: bool
     max_body: int
 
-    def answer(self, environ: "WSGIEnvironment") -> Answer:
-        """Stores a POST and says what it is; refuses other methods, and web pages."""
+    def answers(self, environs: Sequence[Environ]) -> list[Answer]:
+        """Stores what was POSTed, in one commit, and says what each is; refuses other methods, and web pages."""
+        began = time.perf_counter()
+        taken = [self._refusal(environ) or self._entry(environ) for environ in environs]
+        entries = [one for one in taken if isinstance(one, Entry)]
+        said = {entry.id: _answer(entry) for entry in entries}
+
+        def announce(entry: Entry) -> None:
+            self.report.delivery(entry, (time.perf_counter() - began) * 1000)
+
+        for id_, failure in self.inbox.store(entries, then=announce).items():
+            self.report.refused(503, f"not stored: {failure}")
+            said[id_] = Answer(503, "Nothing was stored. The receiver's terminal says why.")
+        if any(entry.runs for entry in entries):
+            self.stored()
+        return [said[one.id] if isinstance(one, Entry) else one for one in taken]
+
+    def _refusal(self, environ: Environ) -> Answer | None:
+        """The answer to what is not to be stored."""
         if environ["REQUEST_METHOD"] != "POST":
             return self._refuse(Answer(405, "Webhooks are POSTed here.", headers=(("Allow", "POST"),)), environ)
         if "HTTP_ORIGIN" in environ:  # a page in a browser, never the provider
             return self._refuse(Answer(403, "The request has an Origin header: a web page may not post here."), environ)
-        return self._receive(environ)
+        return None
 
-    def _receive(self, environ: "WSGIEnvironment") -> Answer:
-        began = time.perf_counter()
+    def _entry(self, environ: Environ) -> Entry:
         length = _length(environ)
         body = _read(environ, length, self.max_body + 1)
         size = max(length, len(body))
         status, judgement = self._judge(body, size, environ.get("CONTENT_TYPE", ""))
-        entry = Entry(
+        return Entry(
             id=new_id(),
             received_at=now(),
             event=judgement.event,
@@ -95,17 +116,6 @@ class Intake:
             violations=judgement.violations,
             runs=self._runs(judgement),
         )
-
-        def announce() -> None:
-            self.report.delivery(entry, (time.perf_counter() - began) * 1000)
-            self.stored()
-
-        try:
-            self.inbox.store(entry, then=announce)
-        except StoreError as error:
-            self.report.refused(503, f"not stored: {error}")
-            return Answer(503, "Nothing was stored. The receiver's terminal says why.")
-        return _answer(entry)
 
     def _judge(self, body: bytes, size: int, kind: str) -> tuple[int, Judgement]:
         if size > self.max_body:
@@ -125,7 +135,7 @@ class Intake:
             return ()
         return tuple(Run(handler.name, 1, RunState.PENDING) for handler in self.handlers.wanting(judgement.event))
 
-    def _refuse(self, answer: Answer, environ: "WSGIEnvironment") -> Answer:
+    def _refuse(self, answer: Answer, environ: Environ) -> Answer:
         self.report.refused(
             answer.status, f"{escape(environ['REQUEST_METHOD'])} {escape(environ['PATH_INFO'])}: {answer.detail}"
         )
@@ -141,11 +151,19 @@ class HookApp(Flask):
         self._path = path
         self.register_error_handler(HTTPException, self._refuse)
 
-    def wsgi_app(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    def take(self, environs: Sequence[Environ]) -> None:
+        """Takes in, together, those of the requests that are for the hook; each is answered when it is called with."""
+        hooked = [environ for environ in environs if environ["PATH_INFO"] == self._path]
+        for environ, answer in zip(hooked, self._intake.answers(hooked), strict=True):
+            environ[_ANSWER] = answer
+
+    def wsgi_app(self, environ: Environ, start_response: "StartResponse") -> Iterable[bytes]:
         """Answers the hook, and leaves every other path to Flask."""
         if environ["PATH_INFO"] != self._path:
             return super().wsgi_app(environ, start_response)
-        answer = self._intake.answer(environ)
+        if _ANSWER not in environ:  # another server than ours, which gives one request at a time
+            self.take([environ])
+        answer: Answer = environ[_ANSWER]
         kind, content = answer.content()
         headers = [("Content-Type", kind), ("Content-Length", str(len(content))), *answer.headers]
         start_response(answer.status_line, headers)
@@ -184,13 +202,13 @@ def _is_json(kind: str) -> bool:
     return media == "application/json" or (media.startswith("application/") and media.endswith("+json"))
 
 
-def _length(environ: "WSGIEnvironment") -> int:
+def _length(environ: Environ) -> int:
     """What the request says of its body's length; 0 where it says nothing that is a number."""
     said = environ.get("CONTENT_LENGTH") or "0"
     return min(int(said), _LARGEST) if said.isdecimal() and len(said) < 100 else 0
 
 
-def _read(environ: "WSGIEnvironment", length: int, most: int) -> bytes:
+def _read(environ: Environ, length: int, most: int) -> bytes:
     """At most so many bytes of the body. Only some servers end the stream where the body ends (PEP 3333)."""
     room = most if environ.get("wsgi.input_terminated") else min(length, most)
     parts: list[bytes] = []
@@ -200,7 +218,7 @@ def _read(environ: "WSGIEnvironment", length: int, most: int) -> bytes:
     return b"".join(parts)
 
 
-def _headers(environ: "WSGIEnvironment") -> dict[str, str]:
+def _headers(environ: Environ) -> dict[str, str]:
     """The request's headers in their order, as far as WSGI tells it, with names as in `Content-Type`."""
     named = ((_header_name(key), value) for key, value in environ.items() if isinstance(value, str))
     return {name: value for name, value in named if name and value}

@@ -1,16 +1,20 @@
 """The listener: waitress with limits that fit a webhook, told to keep the head of what is too large and to finish what
 had begun.
 
-In: a WSGI application and a socket. Knows nothing of what the application does.
+In: a WSGI application and a socket. An application that can take several requests together gets those that came
+together, in the listener's own thread: to hand a request to another thread and back takes longer than to answer a
+webhook. Knows nothing of what the application does.
 """
 
 import errno
 import logging
 import os
 import socket
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+import traceback
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
@@ -21,6 +25,7 @@ from waitress.buffers import OverflowableBuffer
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.server import create_server
+from waitress.task import WSGITask
 from waitress.utilities import BadRequest, RequestEntityTooLarge
 
 DRAIN = 16
@@ -36,12 +41,20 @@ REQUEST_SECONDS = 30.0
 QUIET_ROUNDS = 3
 """So many looks in a row at which no connection had anything to read or write, before a stopping listener is done."""
 
-THREADS = 32
-"""As many as connections that are expected to be busy at once."""
+WHOLE = 1 << 20
+"""Bytes of an answer that may wait for its end, so that its head does not leave alone."""
+
+THREADS = 4
+"""How many requests are answered at the same time by an application that takes one at a time."""
+
+Environ = dict[str, Any]
+Together = Callable[[Sequence[Environ]], None]
 
 _LIMITS: dict[str, Any] = {
     "connection_limit": 400,
     "max_request_header_size": 32 << 10,
+    "threads": THREADS,
+    "outbuf_high_watermark": 1 << 40,  # the listener's thread must not wait for a client to read its answer
     "channel_timeout": 15,  # seconds without a byte
     "cleanup_interval": 5,  # seconds
     "ident": None,  # no Server header
@@ -91,52 +104,71 @@ def serving(
     listener: socket.socket,
     max_body: int,
     refused: Callable[[int, str], None] = lambda _status, _reason: None,
-    threads: int = THREADS,
+    together: Together | None = None,
 ) -> Iterator[None]:
     """Serves a WSGI application from threads of its own until the block is left; what had come by then is answered.
 
     The application reads at most `max_body` + 1 bytes of a body; if it reads that many, CONTENT_LENGTH tells how many
-    were sent. `refused` is told of what never reaches it, as it is not HTTP.
+    were sent. `refused` is told of what never reaches it, as it is not HTTP. `together`, if there is one, is called
+    with the environs of the requests that have come together, before the application is with each.
     """
     channels: dict[int, Any] = {}
-    limits = {**_LIMITS, "threads": threads, "max_request_body_size": max_body * DRAIN, "inbuf_overflow": max_body * 2}
-    server: Any = create_server(app, map=channels, sockets=[listener], **limits)
+    limits = {**_LIMITS, "max_request_body_size": max_body * DRAIN, "inbuf_overflow": max_body * 2}
+    rounds: Any = _Rounds(together) if together else None
+    server: Any = create_server(app, map=channels, sockets=[listener], _dispatcher=rounds, **limits)
+    server.adj.send_bytes = WHOLE  # (to give it as a limit is deprecated)
     parser = staticmethod(partial(_Parser, keep=max_body + 1, refused=refused))
-    server.channel_class = type("Channel", (HTTPChannel,), {"parser_class": parser})
+    server.channel_class = type("Channel", (HTTPChannel,), {"parser_class": parser, "task_class": _Task})
+    server.handle_accept = partial(_accept_all, server, server.handle_accept)
+    if rounds:
+        server.pull_trigger = lambda: None  # which wakes the listener's thread; that is the one that would call it
+    serve_round = rounds.serve if rounds else lambda: None
     stopping = threading.Event()
-    thread = threading.Thread(target=_serve, args=(server, channels, stopping), name="listener", daemon=True)
+    thread = threading.Thread(
+        target=_serve, args=(server, channels, serve_round, stopping), name="listener", daemon=True
+    )
     thread.start()
     try:
         yield
     finally:
         stopping.set()
-        server.pull_trigger()
+        server.trigger.pull_trigger()
         thread.join()
         server.task_dispatcher.shutdown()
         wasyncore.close_all(channels)
 
 
-def _serve(server: Any, channels: dict[int, Any], stopping: threading.Event) -> None:
+def _serve(server: Any, channels: dict[int, Any], serve_round: Callable[[], None], stopping: threading.Event) -> None:
+    def look(seconds: float) -> None:
+        wasyncore.loop(timeout=seconds, use_poll=True, map=channels, count=1)
+        serve_round()
+
     while not stopping.is_set():
-        wasyncore.loop(timeout=1, use_poll=True, map=channels, count=1)
+        look(1)
         _close_slow(server)
     _accept_the_last(server)
     until = time.monotonic() + STOP_SECONDS
     quiet = 0
     while quiet < QUIET_ROUNDS and time.monotonic() < until:
-        wasyncore.loop(timeout=0.01, use_poll=True, map=channels, count=1)
+        look(0.01)
         busy = any(_is_busy(channel) for channel in list(server.active_channels.values()))
         quiet = 0 if busy else quiet + 1
 
 
 def _accept_the_last(server: Any) -> None:
     """Takes the connections that were made before the stop, then closes the socket: whoever comes later is refused."""
-    accepted = -1
-    while accepted < (accepted := len(server.active_channels)):
-        server.handle_accept()
+    server.adj.connection_limit = sys.maxsize
+    server.handle_accept()
     server.accepting = False
     server.del_channel()
     server.socket.close()
+
+
+def _accept_all(server: Any, accept_one: Callable[[], None]) -> None:
+    """Takes all connections that wait, and not one a look, so that what they bring is served together."""
+    accepted = -1
+    while accepted < (accepted := len(server.active_channels)) < server.adj.connection_limit:
+        accept_one()
 
 
 def _close_slow(server: Any) -> None:
@@ -150,6 +182,47 @@ def _is_busy(channel: Any) -> bool:
     return bool(channel.requests or channel.request or channel.total_outbufs_len)
 
 
+class _Rounds:
+    """Serves requests in place of waitress's threads: those that one look at the connections has brought, together."""
+
+    def __init__(self, together: Together) -> None:
+        self._together = together
+        self._channels: list[Any] = []
+
+    def add_task(self, channel: Any) -> None:
+        self._channels.append(channel)
+
+    def serve(self) -> None:
+        """Serves what has come; a pipelined request after the one before it."""
+        while channels := self._channels:
+            self._channels = []
+            self._take_together([(channel, channel.requests[0]) for channel in channels])
+            for channel in channels:
+                channel.service()
+                if channel.connected:
+                    channel.handle_write()
+
+    def _take_together(self, requests: Sequence[tuple[Any, Any]]) -> None:
+        try:
+            self._together([_Task(*request).get_environment() for request in requests if not request[1].error])
+        except Exception:  # noqa: BLE001 - a fault of one must not end the listener; each is now called alone
+            traceback.print_exc()
+
+    def shutdown(self) -> None:
+        """Nothing is left: the listener's thread has ended."""
+
+
+class _Task(WSGITask):
+    """Answers a request; its environ is made once."""
+
+    def get_environment(self) -> Environ:
+        request: Any = self.request
+        if request.environ is None:
+            request.environ = super().get_environment()
+        environ: Environ = request.environ
+        return environ
+
+
 class _Parser(HTTPRequestParser):
     """Keeps the first bytes of a body and counts the rest, so that the application can tell of one that is too
     large."""
@@ -157,6 +230,7 @@ class _Parser(HTTPRequestParser):
     def __init__(self, adj: Adjustments, keep: int, refused: Callable[[int, str], None]) -> None:
         super().__init__(adj)
         self.began = time.monotonic()
+        self.environ: Environ | None = None
         self._keep = keep
         self._refused = refused
         self._body: _Head | None = None

@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from receiver.commits import Statement
 from receiver.delivery import Delivery, parse
 from receiver.entry import Claim, Latest, Run, RunState
-from receiver.store import Statement, Store, now
+from receiver.store import Store, now
 
 TABLES = (
     """
@@ -79,8 +80,8 @@ class Runs:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def claims(self, handlers: Sequence[str], *, only: Sequence[int] | None = None, most: int = 32) -> list[Claim]:
-        """The pending runs of these handlers, in the order of their deliveries.
+    def claims(self, handlers: Sequence[str], *, only: Sequence[int] | None = None, most: int) -> list[Claim]:
+        """The first pending runs of these handlers, in the order of their deliveries.
 
         `only` those of these numbers, if it is said.
         """

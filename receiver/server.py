@@ -31,8 +31,6 @@ from receiver.terminal import escape, moment, span
 from receiver.uptime import Gap, Heart
 from receiver.worker import Lock, Worker
 
-INSPECTOR_THREADS = 4
-
 
 @dataclass(frozen=True, slots=True)
 class Server:
@@ -120,9 +118,10 @@ def serve(
     with listen(host, port) as listener:
         rooms = _Rooms.open(handlers, report, state, schemas, lenient, max_body)
         try:
+            app = HookApp(rooms.intake, path)
             with (
                 rooms.inspected(inspector_ports) as inspector,
-                serving(HookApp(rooms.intake, path), listener, max_body, rooms.refused),
+                serving(app, listener, max_body, rooms.refused, together=app.take),
             ):
                 server = rooms.served_at(_url(host, listener, path), inspector)
                 ready(server)
@@ -164,7 +163,7 @@ class _Rooms:
             return
         with (
             listen(HOST, *ports) as listener,
-            serving(create_inspector(self.inbox, self.heart), listener, MAX_BODY, threads=INSPECTOR_THREADS),
+            serving(create_inspector(self.inbox, self.heart), listener, MAX_BODY),
         ):
             yield _url(HOST, listener, "/")
 

@@ -1,31 +1,24 @@
 """A SQLite file, opened durably and privately; used by the receiver's inbox and the sender's ledger.
 
-All writes of a process go through one connection and one thread: those that wait at the same time share a transaction,
-and `write` returns only after it was synced to disk. Knows nothing of deliveries or attempts: tables and statements
-come from outside.
+All writes of a process go through one connection (`commits`), and `write` returns only after it was synced to disk.
+Knows nothing of deliveries or attempts: tables and statements come from outside.
 """
 
 import fcntl
 import os
-import queue
 import sqlite3
 import threading
 import time
-import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
+from receiver.commits import SYNCED, Commits, Job, Statement, Values
+
 BUSY_SECONDS = 5.0
 """How long a write waits for another process's transaction before it fails."""
-
-Values = Sequence[object] | Mapping[str, object]
-Statement = tuple[str, Values]
-
-# In WAL mode FULL syncs the log at each commit, NORMAL leaves that to the next such commit or checkpoint.
-_SYNCED = "PRAGMA synchronous = FULL"
-_UNSYNCED = "PRAGMA synchronous = NORMAL"
 
 _REMEDIES = {
     sqlite3.SQLITE_FULL: "the disk is full; free some space",
@@ -70,10 +63,7 @@ class Store:
 
     def __init__(self, path: Path, versions: Sequence[Sequence[str]]) -> None:
         self.path = path
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._reading = threading.Lock()
-        self._closed = False
-        self._gate = threading.Lock()  # nothing is put behind the end of the queue, where it would wait for ever
         try:
             with _alone_at(path), ExitStack() as undo:
                 self._writer = undo.enter_context(closing(_connect(path)))
@@ -83,8 +73,7 @@ class Store:
                 undo.pop_all()
         except (OSError, sqlite3.Error) as error:
             raise self._failure(error) from error
-        self._thread = threading.Thread(target=self._run, name=f"writer of {path.name}", daemon=True)
-        self._thread.start()
+        self._commits = Commits(self._writer, self._check_place, _is_of_the_file)
 
     def write(self, *statements: Statement, then: Callable[[], None] | None = None, synced: bool = True) -> list[int]:
         """Runs the statements in one transaction and returns, once that is on disk, how many rows each changed.
@@ -95,15 +84,22 @@ class Store:
         Raises:
             StoreError: nothing of it was stored.
         """
-        job = _Job(statements, then, synced)
-        with self._gate:
-            if self._closed:
-                raise StoreError(f"{self.path}: is closed")
-            self._jobs.put(job)
-        job.ended.acquire()
+        job = Job(statements, then, synced)
+        self._commits.make([job])
         if job.error is not None:
             raise self._failure(job.error) from job.error
         return job.changed
+
+    def write_each(
+        self, parts: Sequence[Sequence[Statement]], then: Callable[[int], None]
+    ) -> "list[StoreError | None]":
+        """Writes several parts, each as `write` does it, in one transaction if that can be.
+
+        `then` is called with the index of each part that was stored. Returns for each part why it was not, or None.
+        """
+        jobs = [Job(statements, partial(then, index)) for index, statements in enumerate(parts)]
+        self._commits.make(jobs)
+        return [self._failure(job.error) if job.error else None for job in jobs]
 
     def read(self, statement: str, values: Values = ()) -> list[sqlite3.Row]:
         """The rows of a query, as they are on disk at this moment.
@@ -119,49 +115,9 @@ class Store:
 
     def close(self) -> None:
         """Writes what still waits, then lets go of the file. A second call does nothing."""
-        with self._gate:
-            if self._closed:
-                return
-            self._closed = True
-            self._jobs.put(None)
-        self._thread.join()
+        self._commits.end()
         self._reader.close()
         self._writer.close()
-
-    def _run(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            group = [job]
-            while not self._jobs.empty():
-                if (job := self._jobs.get()) is None:
-                    self._jobs.put(None)  # ends the loop after this group
-                    break
-                group.append(job)
-            self._commit(group)
-
-    def _commit(self, group: "list[_Job]") -> None:
-        try:
-            self._writer.execute(_SYNCED if any(job.synced for job in group) else _UNSYNCED)
-            self._writer.execute("BEGIN IMMEDIATE")
-            for job in group:
-                job.changed = [self._writer.execute(*statement).rowcount for statement in job.statements]
-            self._writer.execute("COMMIT")
-            self._check_place()
-        except Exception as error:  # noqa: BLE001 - were this thread to die, every later write would wait for ever
-            self._give_up(group, error)
-        else:
-            for job in group:
-                job.end()
-
-    def _give_up(self, group: "list[_Job]", error: Exception) -> None:
-        with suppress(sqlite3.Error):
-            self._writer.rollback()
-        if len(group) > 1 and not _is_of_the_file(error):
-            for job in group:  # one that cannot be stored must not take its group with it: each is tried alone
-                self._commit([job])
-        else:
-            for job in group:
-                job.error = error
-                job.end()
 
     def _check_place(self) -> None:
         """What was committed to a file that was deleted or moved meanwhile is not on disk for anyone."""
@@ -172,7 +128,7 @@ class Store:
         if (there.st_dev, there.st_ino) != self._place:
             raise _GoneError(f"{self.path} is another file now")
 
-    def _failure(self, error: Exception) -> StoreError:
+    def _failure(self, error: BaseException) -> StoreError:
         remedy = _REMEDIES.get(_code(error))
         if isinstance(error, _GoneError):
             remedy = "the file was deleted or moved while it was in use; restart, and a new one will be made"
@@ -181,37 +137,13 @@ class Store:
         return StoreError(f"{self.path}: {remedy} ({error})" if remedy else f"{self.path}: {error}")
 
 
-class _Job:
-    """Statements that wait for the writer, and what became of them."""
-
-    __slots__ = ("changed", "ended", "error", "statements", "synced", "then")
-
-    def __init__(self, statements: Sequence[Statement], then: Callable[[], None] | None, synced: bool) -> None:
-        self.statements = statements
-        self.then = then
-        self.synced = synced
-        self.changed: list[int] = []
-        self.error: Exception | None = None
-        self.ended = threading.Lock()  # released by the writer; cheaper than an Event
-        self.ended.acquire()
-
-    def end(self) -> None:
-        try:
-            if self.then and self.error is None:
-                self.then()
-        except Exception:  # noqa: BLE001 - the writer must outlive what it calls, or later writes wait for ever
-            traceback.print_exc()
-        finally:
-            self.ended.release()
-
-
-def _code(error: Exception) -> int:
+def _code(error: BaseException) -> int:
     """The primary one of SQLite's result codes (https://sqlite.org/rescode.html); 0 for an error that is not
     SQLite's."""
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
-def _is_of_the_file(error: Exception) -> bool:
+def _is_of_the_file(error: BaseException) -> bool:
     """Whether it would befall any statement, so that trying another one only takes time."""
     return isinstance(error, OSError) or _code(error) in _REMEDIES
 
@@ -258,7 +190,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
         if mode != "wal":
             raise sqlite3.OperationalError(f"WAL is not to be had here (got {mode}): is this a network file system?")
-        connection.execute(_SYNCED)
+        connection.execute(SYNCED)
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA secure_delete = ON")  # what is deleted are customers' data
     except BaseException:

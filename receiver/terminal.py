@@ -10,6 +10,7 @@ import os
 import queue
 import sys
 import threading
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -22,6 +23,9 @@ import click
 
 LONGEST = 120
 """Text from outside is cut after this many characters of a line."""
+
+LULL_SECONDS = 0.02
+"""Lines that come within so much of the last ones are written together: each writing wakes a thread."""
 
 WAITING_LINES = 10_000
 """Lines that may wait for a terminal that does not take them (Ctrl-S, a full pipe) before some are dropped."""
@@ -144,6 +148,7 @@ class Printer:
                 if lines:
                     click.echo("\n".join(lines), file=self._stream)
                 self._own_up()
+                time.sleep(LULL_SECONDS)
 
     def _own_up(self) -> None:
         if self._dropped:

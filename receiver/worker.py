@@ -28,6 +28,12 @@ LOCK = "worker.lock"
 POLL_SECONDS = 0.5
 """How often an idle worker looks for runs, or for a lock, that another process left to it."""
 
+LULL_SECONDS = 0.005
+"""How long an idle worker that is woken waits for more: each time that it wakes, it gets in the way of the intake."""
+
+MOST_CLAIMS = 32
+"""How many runs are claimed at once."""
+
 GRACE_SECONDS = 10.0
 """How long a stopping receiver waits for the handler that is running."""
 
@@ -109,17 +115,19 @@ class Worker:
             self._stopping.wait(POLL_SECONDS)
         while not self._stopping.is_set():
             self._work.clear()
-            if claims := self._durably(self._claims):
-                self._run_all(claims)
-            else:
+            claims = self._durably(self._claims) or []
+            self._run_all(claims)
+            if len(claims) < MOST_CLAIMS:  # that was all; what has come since has set the event
                 self._work.wait(POLL_SECONDS)
+                self._stopping.wait(LULL_SECONDS)
 
     def _claims(self) -> list[Claim]:
         """What is in line; where nothing is, what became valid meanwhile is put there."""
-        claims = self._inbox.runs.claims(self._handlers.names(), only=self._only)
+        claims = self._inbox.runs.claims(self._handlers.names(), only=self._only, most=MOST_CLAIMS)
         if not claims and self._only is None and (unrouted := self._inbox.runs.unrouted()):
             for delivery, event in unrouted:
                 self._inbox.runs.route(delivery, [handler.name for handler in self._handlers.wanting(event)])
+            self._work.set()  # there may be more of them
             return self._claims()
         return claims
 

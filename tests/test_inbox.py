@@ -35,7 +35,7 @@ def inbox(tmp_path: Path) -> Iterator[Inbox]:
 
 def put(inbox: Inbox, *entries: Entry) -> None:
     for one in entries:
-        inbox.store(one, then=lambda: None)
+        inbox.store([one], then=lambda _: None)
 
 
 def test_an_entry_is_read_as_it_was_stored(inbox: Inbox) -> None:
@@ -81,19 +81,19 @@ def test_an_id_may_be_shortened_while_it_is_unambiguous(inbox: Inbox) -> None:
 def test_runs_are_claimed_in_the_order_of_storing_and_only_for_handlers_that_are_there(inbox: Inbox) -> None:
     first, second = entry(runs=pending("f", "gone")), entry(runs=pending("f"))
     put(inbox, first, second)
-    assert [(claim.delivery.id, claim.handler) for claim in inbox.runs.claims(["f"])] == [
+    assert [(claim.delivery.id, claim.handler) for claim in inbox.runs.claims(["f"], most=32)] == [
         (first.id, "f"),
         (second.id, "f"),
     ]
     assert len(inbox.runs.claims(["f"], most=1)) == 1
-    assert inbox.runs.claims([]) == []
+    assert inbox.runs.claims([], most=32) == []
     assert inbox.entry(first.id).runs[1].state == "pending"
 
 
 def test_a_claim_carries_the_delivery_as_a_handler_gets_it(inbox: Inbox) -> None:
     stored = entry(runs=pending("f"))
     put(inbox, stored)
-    (claim,) = inbox.runs.claims(["f"])
+    (claim,) = inbox.runs.claims(["f"], most=32)
     delivery = claim.delivery
     assert (delivery.id, delivery.event, delivery.data, delivery.body) == (stored.id, "a.b", {"n": 1}, BODY)
     assert (delivery.headers, delivery.attempt) == (stored.headers, 1)
@@ -104,10 +104,10 @@ def test_a_claim_carries_the_delivery_as_a_handler_gets_it(inbox: Inbox) -> None
 def test_a_run_goes_from_pending_through_running_to_its_end(inbox: Inbox) -> None:
     stored = entry(runs=pending("f"))
     put(inbox, stored)
-    (claim,) = inbox.runs.claims(["f"])
+    (claim,) = inbox.runs.claims(["f"], most=32)
     started_at = inbox.runs.begin(claim)
     assert inbox.entry(stored.id).runs == (Run("f", 1, RunState.RUNNING, started_at),)
-    assert inbox.runs.claims(["f"]) == []
+    assert inbox.runs.claims(["f"], most=32) == []
     ended = Run("f", 1, RunState.FAILED, started_at, 12.5, "Traceback")
     inbox.runs.finish(claim, ended)
     assert inbox.entry(stored.id).runs == (ended,)
@@ -116,7 +116,7 @@ def test_a_run_goes_from_pending_through_running_to_its_end(inbox: Inbox) -> Non
 
 def test_what_was_running_is_interrupted_and_what_was_pending_is_not(inbox: Inbox) -> None:
     put(inbox, entry(runs=pending("f", "g")))
-    inbox.runs.begin(inbox.runs.claims(["f"])[0])
+    inbox.runs.begin(inbox.runs.claims(["f"], most=32)[0])
     inbox.runs.interrupt()
     assert inbox.runs.count(RunState.INTERRUPTED) == {"f": 1}
     assert inbox.runs.count(RunState.PENDING) == {"g": 1}
@@ -174,5 +174,5 @@ def test_an_inbox_of_the_first_version_is_brought_up_and_its_runs_go_on(tmp_path
         old.write((_INSERT, row), *put_in_line("a" * 16, ["f"]))
     with closing(Inbox(tmp_path / "state")) as inbox:
         put(inbox, entry(runs=pending("f")))
-        assert [claim.delivery.id for claim in inbox.runs.claims(["f"])] == ["a" * 16, inbox.entries()[0].id]
+        assert [claim.delivery.id for claim in inbox.runs.claims(["f"], most=32)] == ["a" * 16, inbox.entries()[0].id]
         assert [one.id for one in inbox.entries(since=2)] == [inbox.entries()[0].id]

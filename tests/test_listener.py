@@ -1,18 +1,24 @@
 """The listener: what had begun is finished, what is slow or broken stops nobody else."""
 
 import socket
+import sqlite3
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Sequence
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 from conftest import BODY, JSON, SOON, Here, receiving_here, wait_for
 
-from receiver.listener import ListenerError, listen
+from receiver.listener import Environ, ListenerError, listen, serving
 
 HEAD = b"POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+
+
+ONE = HEAD + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(BODY) + BODY
 
 
 def connect(here: Here) -> socket.socket:
@@ -59,11 +65,10 @@ def test_a_request_that_had_begun_when_the_receiver_was_stopped_is_stored_and_an
 
 
 def test_what_was_sent_before_the_stop_is_stored_and_answered_even_if_it_was_not_accepted_yet(tmp_path: Path) -> None:
-    one = HEAD + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(BODY) + BODY
     with receiving_here(tmp_path / "state") as here:
         connections = [connect(here) for _ in range(150)]
         for connection in connections:
-            connection.sendall(one)
+            connection.sendall(ONE)
     answers = [answer_of(connection) for connection in connections]
     assert {answer.split(b" ")[1] for answer in answers} == {b"202"}
     for connection in connections:
@@ -168,3 +173,39 @@ def test_pipelined_requests_are_each_stored_and_answered_in_order(here: Here) ->
         statuses = [part.split(b" ")[1] for part in answer_of(connection).split(b"HTTP/1.1")[1:]]
     assert statuses == [b"202", b"202", b"202", b"422"]
     assert [entry.status for entry in here.server.inbox.entries()] == [422, 202, 202, 202]
+
+
+def test_requests_that_come_together_are_stored_in_one_commit(here: Here) -> None:
+    """While the first one waits for another process's transaction, the others come."""
+    ran: list[str] = []
+    here.server.inbox._store._writer.set_trace_callback(ran.append)
+    with closing(sqlite3.connect(here.server.inbox.path, isolation_level=None)) as other, ExitStack() as stack:
+        other.execute("BEGIN IMMEDIATE")
+        connections = [stack.enter_context(connect(here)) for _ in range(20)]
+        for number, connection in enumerate(connections):
+            connection.sendall(ONE)
+            if number == 0:
+                wait_for(lambda: ran, "the first one to be stored")
+        other.execute("COMMIT")
+        answers = [answer_of(connection) for connection in connections]
+    assert {answer.split(b" ")[1] for answer in answers} == {b"202"}
+    assert len({answer.split(b"Delivery-Id: ")[1][:16] for answer in answers}) == 20
+    assert ran.count("COMMIT") <= 3  # the first one; those whose connections were open by then; those taken since
+
+
+def test_a_fault_of_one_request_takes_neither_those_that_came_with_it_nor_the_listener() -> None:
+    def refuse(environs: Sequence[Environ]) -> None:
+        for environ in environs:
+            assert environ["PATH_INFO"] != "/fault"
+
+    def app(environ: Environ, start_response: Any) -> list[bytes]:
+        refuse([environ])
+        start_response("202 Accepted", [("Content-Length", "0")])
+        return []
+
+    pipelined = [b"POST /%s HTTP/1.1\r\nHost: x\r\n\r\n" % path for path in (b"good", b"good", b"fault")]
+    with listen("127.0.0.1", 0) as socket_, serving(app, socket_, 1000, together=refuse):
+        with socket.create_connection(socket_.getsockname(), timeout=SOON) as connection:
+            connection.sendall(b"".join(pipelined))
+            assert answer_of(connection).count(b"HTTP/1.1 202") == 2
+        assert requests.post(f"http://127.0.0.1:{socket_.getsockname()[1]}/", timeout=SOON).status_code == 202

@@ -47,7 +47,7 @@ def test_what_waits_for_a_handler_stays(inbox: Inbox) -> None:
     waiting, running = entry(received_at=OLD, runs=pending("f")), entry(received_at=OLD, runs=pending("g"))
     unrouted = entry(received_at=OLD, verdict=Verdict.INVALID)
     put(inbox, waiting, running, unrouted, entry(received_at=OLD))
-    inbox.runs.begin(inbox.runs.claims(["g"])[0])
+    inbox.runs.begin(inbox.runs.claims(["g"], most=32)[0])
     inbox.judge(unrouted.id, Judgement(Verdict.VALID, "a.b"))
     ended = command("receiver", "prune", "--older-than", "30d")
     assert ended.stdout == "1 deleted; 3 stay, since their handlers have not run.\n"

@@ -110,7 +110,7 @@ def test_what_an_earlier_receiver_left_is_run_by_the_next(tmp_path: Path) -> Non
 
 def test_it_says_that_it_is_ready_before_it_runs_what_an_earlier_one_left(tmp_path: Path) -> None:
     with closing(Inbox(tmp_path / "state")) as inbox:
-        inbox.store(entry(runs=pending("note", "gone")), then=lambda: None)
+        inbox.store([entry(runs=pending("note", "gone"))], then=lambda _: None)
     told: list[str] = []
     report = Report(lambda line: told.append(json.loads(line)["type"]), as_records=True)
 

@@ -1,7 +1,9 @@
 """The store: durable, private, one writer; a failure is told with its remedy and takes nothing else with it."""
 
 import multiprocessing
+import os
 import shutil
+import signal
 import sqlite3
 import stat
 import threading
@@ -70,7 +72,7 @@ def written_together(store: Store, path: Path, write: Callable[[str], None], ids
         wait_for(lambda: ran, "the first one to begin")
         for thread in threads[1:]:
             thread.start()
-        wait_for(lambda: store._jobs.qsize() == len(ids) - 1, "the others to queue up")
+        wait_for(lambda: len(store._commits._line) == len(ids) - 1, "the others to queue up")
         other.execute("COMMIT")
     for thread in threads:
         thread.join()
@@ -111,6 +113,42 @@ def test_one_that_cannot_be_stored_does_not_take_its_group_with_it(store: Store,
     assert failed == ["taken"]
     ids = [row["id"] for row in store.read("SELECT id FROM note ORDER BY id")]
     assert ids == ["a", "a also", "b", "b also", "first", "first also", "taken"]
+
+
+def test_parts_written_at_once_share_a_commit_and_one_that_cannot_be_stored_fails_alone(store: Store) -> None:
+    ran: list[str] = []
+    stored: list[int] = []
+    store._writer.set_trace_callback(ran.append)
+    assert store.write_each([[(INSERT, (id_, "x"))] for id_ in "abc"], stored.append) == [None] * 3
+    assert (ran.count("COMMIT"), stored) == (1, [0, 1, 2])
+    parts = [[(INSERT, (f"{id_} also", "x")), (INSERT, (id_, "x"))] for id_ in "dbe"]
+    failures = store.write_each(parts, stored.append)
+    assert [type(failure) for failure in failures] == [type(None), StoreError, type(None)]
+    assert stored[3:] == [0, 2]
+    ids = [row["id"] for row in store.read("SELECT id FROM note ORDER BY id")]
+    assert ids == ["a", "b", "c", "d", "d also", "e", "e also"]
+
+
+@pytest.mark.parametrize("behind", [False, True])
+def test_ctrl_c_during_a_write_leaves_nothing_half_written_and_stops_no_later_write(
+    store: Store, path: Path, behind: bool
+) -> None:
+    """While it waits for another process's transaction itself, or behind another thread that does."""
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        before = threading.Thread(target=insert, args=(store, "before"))
+        if behind:
+            before.start()
+            wait_for(lambda: store._commits._busy, "another thread to write")
+        interrupt = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
+        release = threading.Timer(0.3, other.execute, ("COMMIT",))
+        interrupt.start()
+        release.start()
+        with pytest.raises(KeyboardInterrupt):
+            store.write((INSERT, ("a", "x")), (INSERT, ("b", "x")))
+        release.join()
+    insert(store, "c")
+    assert [row["id"] for row in store.read("SELECT id FROM note")] == ["before", "c"][not behind :]
 
 
 def test_then_is_called_after_the_commit_and_not_after_a_failure(store: Store) -> None:

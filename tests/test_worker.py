@@ -111,7 +111,7 @@ def test_what_was_stored_while_no_worker_lived_is_run_and_what_was_running_is_in
         seen.append(delivery.id)
 
     put(inbox, begun := entry(runs=pending("note")), waiting := entry(runs=pending("note")))
-    inbox.runs.begin(inbox.runs.claims(["note"])[0])
+    inbox.runs.begin(inbox.runs.claims(["note"], most=32)[0])
     with working(inbox, handlers_of(note)):
         wait_for(lambda: ended(inbox, 1), "the run that waited")
     assert seen == [waiting.id]
@@ -156,7 +156,7 @@ def test_an_exception_whose_text_no_table_can_hold_is_recorded_all_the_same(inbo
 
 def test_a_takeover_that_meets_a_locked_file_still_interrupts_what_was_running(inbox: Inbox, tmp_path: Path) -> None:
     put(inbox, begun := entry(runs=pending("note")))
-    inbox.runs.begin(inbox.runs.claims(["note"])[0])
+    inbox.runs.begin(inbox.runs.claims(["note"], most=32)[0])
     inbox._store._writer.execute("PRAGMA busy_timeout = 50")
     worker = Worker(inbox, handlers_of(), Report(lambda line: None), Lock(inbox.path.parent))
     with closing(sqlite3.connect(inbox.path, isolation_level=None)) as other:

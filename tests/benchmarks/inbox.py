@@ -65,14 +65,14 @@ def calls() -> dict[str, Callable[[Inbox], object]]:
         "list --since 1h": lambda inbox: inbox.entries(since=now() - 3_600_000_000),
         "show": lambda inbox: inbox.entry(inbox.entries(limit=1)[0].id),
         "one more delivery, on disk": insert,
-        "the worker's look for runs": lambda inbox: inbox.runs.claims(["fetch"]),
+        "the worker's look for runs": lambda inbox: inbox.runs.claims(["fetch"], most=32),
     }
 
 
 def insert(inbox: Inbox) -> None:
     runs = (Run("elsewhere", 1, RunState.PENDING),)
     entry = Entry(new_id(), now(), "transactions.fetched", Verdict.VALID, 202, len(BODY), HEADERS, BODY, (), runs)
-    inbox.store(entry, then=lambda: None)
+    inbox.store([entry], then=lambda _: None)
 
 
 def filled(state: Path, size: int) -> Path:
