@@ -1,5 +1,5 @@
-"""`python tests/benchmarks/receiver.py [--peers [--install]]`: our receiver against bare waitress + Flask, and against
-its peers, in turns, at 1, 8 and 32 connections.
+"""`python tests/benchmarks/receiver.py [--peers [--install]] [--pinned]`: our receiver against bare waitress + Flask,
+and against its peers, in turns, at 1, 8 and 32 connections.
 
 The bare one answers 204 and does nothing. waitress closes the connection after each 204 (which has no Content-Length),
 so that its client has to connect again; the second bare one answers 202 with a body and keeps its connections, as ours
@@ -7,6 +7,9 @@ does.
 
 A number is the median of the rounds, a ratio the median of the ratios within a round. What a server does after it has
 answered takes it `behind` seconds longer than the load; `done/s` counts until then.
+
+`--pinned` keeps all servers on the first core and the load on the second. Without it the system moves threads between
+cores, as it does for a user: threads that hand a lock to each other, as Python's do, then take longer for the same.
 """
 
 import argparse
@@ -36,6 +39,8 @@ def main() -> None:
             install(folder)
         for line in floors(folder):
             print(line, flush=True)
+        if options.pinned:
+            os.sched_setaffinity(0, {0})  # what is started from here on stays there
         starts = (
             bare(folder, "waitress + Flask, 204", "'', 204"),
             bare(folder, "waitress + Flask, 202", "'{}', 202"),
@@ -43,6 +48,8 @@ def main() -> None:
         )
         servers = [stack.enter_context(start) for start in starts]
         servers += started_peers(folder, stack) if options.peers else []
+        if options.pinned:
+            os.sched_setaffinity(0, {1})
         turns = [turn(server, max(CONNECTIONS), WARM_UP_SECONDS) for server in servers]
         for connections in CONNECTIONS:
             rounds = [[turn(server, connections) for server in servers] for _ in range(ROUNDS)]
@@ -58,6 +65,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Our receiver against bare waitress + Flask, in turns.")
     parser.add_argument("--peers", action="store_true", help="and against other receivers of webhooks")
     parser.add_argument("--install", action="store_true", help="install those (webhook, by apt-get, for good)")
+    parser.add_argument("--pinned", action="store_true", help="keep the servers on one core, the load on another")
     return parser.parse_args()
 
 
