@@ -28,6 +28,8 @@ from receiver.store import new_id, now
 SMALL, LARGE = 1_000, 1_000_000
 ROUNDS = 100
 COMMANDS = 9
+DAY = 86_400_000_000
+RARE = "consent.status.updated"
 BODY = (ROOT / "samples" / "transactions.fetched" / "default.json").read_bytes()
 HEADERS = {"Host": "127.0.0.1:8787", "Content-Type": "application/json", "Content-Length": str(len(BODY))}
 FILL = """
@@ -59,10 +61,13 @@ def main() -> None:
 def calls() -> dict[str, Callable[[Inbox], object]]:
     return {
         "list": lambda inbox: inbox.entries(),
-        "list --event, of one in forty": lambda inbox: inbox.entries(event="consent.status.updated"),
+        "list --event, of one in forty": lambda inbox: inbox.entries(event=RARE),
         "list --verdict invalid": lambda inbox: inbox.entries(verdict=Verdict.INVALID),
         "list --run failed": lambda inbox: inbox.entries(run=RunState.FAILED),
         "list --since 1h": lambda inbox: inbox.entries(since=now() - 3_600_000_000),
+        "list --since 30d --event, none": lambda inbox: inbox.entries(since=now() - 30 * DAY, event="no.such.event"),
+        "list --run failed --event, none": lambda inbox: inbox.entries(run=RunState.FAILED, event="no.such.event"),
+        "list --verdict --event, few": lambda inbox: inbox.entries(verdict=Verdict.INVALID, event=RARE),
         "show": lambda inbox: inbox.entry(inbox.entries(limit=1)[0].id),
         "one more delivery, on disk": insert,
         "the worker's look for runs": lambda inbox: inbox.runs.claims(["fetch"], most=32),
@@ -89,7 +94,7 @@ def filled(state: Path, size: int) -> Path:
 def rows(size: int) -> Iterator[tuple[Any, ...]]:
     first, headers = now() - size * 1_000_000, json.dumps(HEADERS)
     for number in range(size):
-        event = "consent.status.updated" if number % 41 == 0 else "transactions.fetched"
+        event = RARE if number % 41 == 0 else "transactions.fetched"
         verdict, status = (Verdict.INVALID, 422) if number % 43 == 0 else (Verdict.VALID, 202)
         yield new_id(), first + number * 1_000_000, event, verdict, status, len(BODY), headers, BODY
 
