@@ -1,4 +1,4 @@
-"""Why a payload is invalid: told quickly, whatever the payload, and of the same places that the decision was made on."""
+"""Why a payload is invalid: told quickly, whatever it is, and of the same places that the decision was made on."""
 
 import json
 import time
