@@ -2,15 +2,14 @@
 
 In: schemas by their place, and an invalid payload. Out: violations. jsonschema finds them all, with their pointers; it
 is imported only here, when the first one is asked for. jsonschema-rs has decided before, and has the last word on
-formats.
+what a hostile payload can make slow in Python, and on formats.
 """
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from itertools import islice
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import jsonschema_rs
@@ -20,6 +19,14 @@ if TYPE_CHECKING:
 
 MOST_VIOLATIONS = 100
 """More violations than these of one payload are not listed."""
+
+_DECIDED = ("format", "pattern", "uniqueItems")
+"""Keywords that jsonschema-rs decides here too. In Python a pattern such as `^(a+)+$`, or an array of objects that must
+differ, can take hours on a payload made for it; and of formats jsonschema checks some only with a dozen packages more.
+"""
+
+_SLOW = ('"patternProperties"', '"unevaluatedProperties"', '"unevaluatedItems"')
+"""Keywords that can take jsonschema as long, and of which no single one can be decided apart from those beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,49 +53,60 @@ class Explainer:
         self._place = place
         self._schemas = schemas
         self._decider = decider
+        self._slow = any(keyword in json.dumps(schemas) for keyword in _SLOW)
 
     def violations(self, payload: object) -> tuple[Violation, ...]:
         """The violations of an invalid payload, the first `MOST_VIOLATIONS` of them; at least one."""
+        if self._slow:
+            return self._first(payload)
         from jsonschema.exceptions import best_match
 
         errors = islice(self._validator.iter_errors(payload), MOST_VIOLATIONS)
         # Of the branches of an anyOf or oneOf, the one that came nearest is what helps its reader.
         found = dict.fromkeys(_violation(best_match([error]) or error) for error in errors)
-        return tuple(found) or tuple(self._bare(payload))
+        return tuple(found) or self._first(payload)
 
     @cached_property
     def _validator(self) -> Any:
-        from jsonschema import Draft202012Validator
-        from jsonschema.validators import validator_for
+        from jsonschema import Draft202012Validator, validators
         from referencing import Registry
         from referencing.jsonschema import DRAFT202012
 
-        resources = ((place, DRAFT202012.create_resource(schema)) for place, schema in self._schemas.items())
+        resources = ((place, DRAFT202012.create_resource(_undeclared(doc))) for place, doc in self._schemas.items())
         registry: Any = Registry().with_resources(resources)  # its own retrieve refuses: nothing is fetched
-        cls = validator_for(self._schemas[self._place], default=Draft202012Validator)
-        formats: Any = SimpleNamespace(check=_check_format)
+        cls = validators.validator_for(self._schemas[self._place], default=Draft202012Validator)
+        extend: Any = validators.extend
+        decided = extend(cls, {keyword: partial(_decide, keyword) for keyword in _DECIDED})
         # jsonschema knows no base URI but the `$id`, so a schema is entered by its place in the registry.
-        return cls({"$ref": self._place}, registry=registry, format_checker=formats)
+        return decided({"$ref": self._place}, registry=registry)
 
-    def _bare(self, payload: object) -> Iterator[Violation]:
-        """Where jsonschema finds nothing (a pattern that Python's `re` reads otherwise), what the decider says."""
-        for error in islice(self._decider.iter_errors(payload), MOST_VIOLATIONS):
+    def _first(self, payload: object) -> tuple[Violation, ...]:
+        """What the decider finds first; that is quick, while to list all may take it seconds."""
+        try:
+            self._decider.validate(payload)
+        except jsonschema_rs.ValidationError as error:
             keyword = str(error.schema_path[-1])
-            yield Violation(_pointer(error.instance_path), keyword, f"does not satisfy {keyword}")
+            return (Violation(_pointer(error.instance_path), keyword, f"does not satisfy {keyword}"),)
+        return ()
 
 
-def _check_format(instance: object, name: str) -> None:
-    """Of formats too jsonschema-rs decides: jsonschema checks some only with a dozen packages more, and then
-    otherwise."""
-    if not _format_validator(name).is_valid(instance):
-        from jsonschema.exceptions import FormatError
+def _undeclared(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A schema without its `$schema`, at which jsonschema would go on with a validator that decides all by itself."""
+    return {name: value for name, value in schema.items() if name != "$schema"}
 
-        raise FormatError(name)
+
+def _decide(keyword: str, _validator: object, wanted: object, instance: object, _schema: object) -> "Iterator[Any]":
+    """jsonschema-rs's word on one keyword, in the form that jsonschema asks for."""
+    if not _decider(keyword, json.dumps(wanted)).is_valid(instance):
+        from jsonschema.exceptions import ValidationError
+
+        yield ValidationError("")
 
 
 @cache
-def _format_validator(name: str) -> jsonschema_rs.Validator:
-    return jsonschema_rs.validator_for({"format": name}, validate_formats=True, offline=True)
+def _decider(keyword: str, wanted: str) -> jsonschema_rs.Validator:
+    schema = {keyword: json.loads(wanted)}
+    return jsonschema_rs.validator_for(schema, validate_formats=True, offline=True)
 
 
 def _pointer(path: Iterable[str | int]) -> str:

@@ -1,5 +1,16 @@
-"""`python -m sender` is the command `sender`."""
+"""The command `sender`, also as `python -m sender`."""
 
-from sender.cli import main
+import signal
 
-main()
+
+def main() -> None:
+    """Runs it; Ctrl-C while it is still being imported ends it without a traceback."""
+    usual = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from sender.cli import main as command
+
+    signal.signal(signal.SIGINT, usual)
+    command()
+
+
+if __name__ == "__main__":
+    main()
