@@ -11,14 +11,15 @@ from conftest import BODY, SOON, Peer
 
 from sender.endpoints import EndpointError
 from sender.ledger import Outcome
-from sender.post import MOST_ANSWER, post, prepare
+from sender.post import MOST_ANSWER, Poster, prepare
 
 StartPeer = Callable[..., Peer]
 OK = b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\nok"
 
 
 def send(url: str, seconds: float = SOON, headers: dict[str, str] | None = None) -> Outcome:
-    return post(prepare(url, BODY, headers or {}), seconds)
+    with Poster(seconds) as poster:
+        return poster.post(prepare(url, headers or {}), BODY)
 
 
 def saying(answer: bytes) -> Callable[[socket.socket], None]:
@@ -99,7 +100,7 @@ class TestTheRequest:
     )
     def test_a_header_that_is_not_http_is_refused_before_anything_is_sent(self, header: dict[str, str]) -> None:
         with pytest.raises(EndpointError):
-            prepare("http://127.0.0.1:9/", BODY, header)
+            prepare("http://127.0.0.1:9/", header)
 
 
 class TestOnePost:
