@@ -135,7 +135,7 @@ def _is_of_its_kind(param: click.Parameter, value: object) -> bool:
         return all(isinstance(one, str) for one in value)
     if isinstance(param.type, click.types.IntParamType):
         return isinstance(value, int | str) and not isinstance(value, bool)
-    if isinstance(param.type, Duration | Size):
+    if isinstance(param.type, Duration | Size | click.types.FloatParamType):
         return isinstance(value, int | float | str) and not isinstance(value, bool)
     return isinstance(value, str)
 

@@ -4,16 +4,18 @@ In: intents and outcomes. Out: attempts. One event id and one endpoint make at m
 processes ask: that is a UNIQUE in a table, not a check. Times are whole microseconds since 1970, UTC.
 """
 
+import fcntl
 import os
 import sqlite3
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from receiver.store import Store, now
+from receiver.store import Store, StoreError
 from receiver.terminal import iso
 
 FILE = "ledger.db"
+LOCK = "ledger.lock"
 _TABLES = (
     """
 CREATE TABLE attempt (
@@ -36,16 +38,21 @@ CREATE TABLE attempt (
 """,
     "CREATE INDEX attempt_state ON attempt (state, number)",
 )
+_WITHOUT_DEADLINE = ("ALTER TABLE attempt DROP COLUMN deadline",)
 
 _INTEND = """
-INSERT OR IGNORE INTO attempt (id, url, event, body, state, started_at, deadline, process)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+INSERT OR IGNORE INTO attempt (id, url, event, body, state, started_at, process)
+VALUES (?, ?, ?, ?, ?, ?, ?)
 """
 _CONCLUDE = """
 UPDATE attempt SET state = ?, milliseconds = ?, status = ?, delivery = ?, answer = ?, reason = ?
 WHERE id = ? AND url = ?
 """
-_GIVE_UP = "UPDATE attempt SET state = 'unknown', reason = ? WHERE number = ? AND state = 'sending'"
+_IN_STATE = "SELECT * FROM attempt WHERE state = ? ORDER BY number DESC LIMIT ?"
+_GIVE_UP = """
+UPDATE attempt SET state = 'unknown', reason = 'the sender ended before the answer came'
+WHERE number = ? AND state = 'sending'
+"""
 
 
 class LedgerError(Exception):
@@ -117,13 +124,18 @@ class Ledger:
     What a process left in `sending` when it died is `unknown` as soon as the next one opens the ledger.
 
     Raises:
-        StoreError: the file cannot be opened.
+        StoreError: a file cannot be opened.
     """
 
     def __init__(self, state: Path) -> None:
-        self._store = Store(state / FILE, [_TABLES])
-        self.close = self._store.close
-        self._settle()
+        self._store = Store(state / FILE, [_TABLES, _WITHOUT_DEADLINE])
+        self._senders: int | None = None
+        try:
+            self._senders = _opened(state / LOCK)
+            self._settle(self._senders)
+        except BaseException:
+            self.close()
+            raise
 
     @classmethod
     def existing(cls, state: Path) -> "Ledger":
@@ -138,15 +150,21 @@ class Ledger:
             )
         return cls(state)
 
-    def intend(self, attempt: Attempt, seconds: float) -> None:
-        """Records, durably, that a POST is about to be made and will end within `seconds`.
+    def close(self) -> None:
+        """Lets go of the files. A second call does nothing."""
+        self._store.close()
+        if self._senders is not None:
+            os.close(self._senders)
+            self._senders = None
+
+    def intend(self, attempt: Attempt) -> None:
+        """Records, durably, that a POST is about to be made.
 
         Raises:
             AlreadySent: this event has had its attempt at this endpoint, so there must not be another.
         """
-        deadline = attempt.started_at + int(seconds * 1e6)
         sending = (attempt.id, attempt.url, attempt.event, attempt.body, State.SENDING, attempt.started_at)
-        (inserted,) = self._store.write((_INTEND, (*sending, deadline, os.getpid())))
+        (inserted,) = self._store.write((_INTEND, (*sending, os.getpid())))
         if not inserted:
             raise AlreadySent(self.attempt(attempt.id, attempt.url))
 
@@ -170,9 +188,12 @@ class Ledger:
         (row,) = self._store.read("SELECT * FROM attempt WHERE id = ? AND url = ?", (id_, url))
         return _attempt(row)
 
-    def attempts(self, *, limit: int) -> list[Attempt]:
-        """The newest attempts, newest first."""
-        rows = self._store.read("SELECT * FROM attempt ORDER BY number DESC LIMIT ?", (limit,))
+    def attempts(self, *, limit: int, state: State | None = None) -> list[Attempt]:
+        """The newest attempts, newest first; those in a state, where one is given."""
+        if state is None:
+            rows = self._store.read("SELECT * FROM attempt ORDER BY number DESC LIMIT ?", (limit,))
+        else:
+            rows = self._store.read(_IN_STATE, (state, limit))
         return [_attempt(row) for row in rows]
 
     def attempts_of(self, shortened: str) -> list[Attempt]:
@@ -193,11 +214,34 @@ class Ledger:
             raise LedgerError(f"{shortened!r} fits {len(ids)} events: give more of the id")
         return [_attempt(row) for row in rows]
 
-    def _settle(self) -> None:
-        """Nobody is going to conclude what is past its deadline, or was begun by a process that is no more."""
-        for row in self._store.read("SELECT number, deadline, process FROM attempt WHERE state = ?", (State.SENDING,)):
-            if row["deadline"] < now() or not _lives(row["process"]):
-                self._store.write((_GIVE_UP, ("the sender ended before the answer came", row["number"])))
+    def _settle(self, senders: int) -> None:
+        """Nobody is going to conclude what a process was sending that is no more.
+
+        Each who sends holds a share of a lock, which the system takes from it when it dies: who gets it alone knows
+        that nobody sends, even where a dead one's process id lives again, and whatever the clock says. Where it is
+        shared, the ids have to do, of which none that sends can be missing.
+        """
+        alone = _held_alone(senders)
+        sending = self._store.read("SELECT number, process FROM attempt WHERE state = 'sending'")
+        given_up = [(_GIVE_UP, (number,)) for number, process in sending if alone or not _lives(process)]
+        if given_up:
+            self._store.write(*given_up)
+        fcntl.flock(senders, fcntl.LOCK_SH)
+
+
+def _opened(lock: Path) -> int:
+    try:
+        return os.open(lock, os.O_CREAT | os.O_RDWR, 0o600)
+    except OSError as error:
+        raise StoreError(f"{lock}: mend the permissions or choose another --state ({error})") from error
+
+
+def _held_alone(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _lives(process: int) -> bool:

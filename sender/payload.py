@@ -32,7 +32,7 @@ class InvalidPayload(PayloadError):
         )
 
 
-def build(
+def bodies(
     contract: Contract,
     event: str,
     *,
@@ -41,28 +41,33 @@ def build(
     sets: Sequence[str] = (),
     unsets: Sequence[str] = (),
     validate: bool = True,
-) -> bytes:
-    """The body `{"event": ..., "data": ...}`: of a sample, or of the user's own data, with the changes asked for.
+) -> Iterator[bytes]:
+    """Bodies `{"event": ..., "data": ...}` without end, each of another event, with the changes asked for.
 
-    Raises:
+    The data is a sample's, with a fresh UUID for each of its UUIDs, or the user's own.
+
+    Raises (with the first of them):
         PayloadError: it cannot be made.
         InvalidPayload: it can, but violates the schema, and `validate` holds.
     """
-    chosen = _sampled(contract, event, sample) if data is None else _parsed(data)
     known = list(contract.events[event].fields) if event in contract.events else []
-    changed = _changed(chosen, known, sets, unsets)
-    if validate:
-        _check(contract, event, changed)
+    chosen = _sampled(contract, event, sample) if data is None else _parsed(data)
+    while True:
+        changed = _changed(_refreshed(contract, event, chosen) if data is None else chosen, known, sets, unsets)
+        if validate:
+            _check(contract, event, changed)
+        yield _bytes({"event": event, "data": changed})
+
+
+def _bytes(payload: Data) -> bytes:
     try:
-        text = json.dumps({"event": event, "data": changed}, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-        return text.encode()
+        return json.dumps(payload, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
     except (ValueError, RecursionError) as error:  # NaN, half a surrogate pair, nesting without end
         raise PayloadError(f"the payload cannot be written as JSON: {error}") from error
 
 
 def _sampled(contract: Contract, event: str, sample: str | None) -> Data:
-    """The data of an event type's sample (the one named `default`, or the first), with a fresh UUID for each of its
-    UUIDs.
+    """The data of an event type's sample: the one named, or `default`, or the first.
 
     Raises:
         PayloadError: the contract does not know the event type, or it has no such sample.
@@ -75,9 +80,14 @@ def _sampled(contract: Contract, event: str, sample: str | None) -> Data:
     name = sample or next(iter(samples))
     if name not in samples:
         raise PayloadError(f"no sample {name!r} of {event}; {did_you_mean(name, samples)}")
-    event_type = contract.events[event]
-    data: Data = _fresh(event_type, event_type.member(event_type.schema, "data"), samples[name]["data"], {})
+    data: Data = samples[name]["data"]
     return data
+
+
+def _refreshed(contract: Contract, event: str, data: Data) -> Data:
+    event_type = contract.events[event]
+    fresh: Data = _fresh(event_type, event_type.member(event_type.schema, "data"), data, {})
+    return fresh
 
 
 def _parsed(text: str | bytes) -> Data:

@@ -1,31 +1,31 @@
 """One POST: one connection, one request, one answer, and the truth about it.
 
-In: a URL, bytes, headers. Out: an outcome. A `requests.Session` may follow redirects, read proxies and passwords from
-the environment, and wait as long as a slow peer likes; its adapter alone, on a connection that is cut at a deadline,
-does none of it (tests/test_post.py counts at a raw socket). Knows nothing of the ledger.
+In: a target and bytes. Out: an outcome. What lies above a bare connection (a `requests.Session`, its adapter, a pool)
+may follow redirects, send again, read proxies and passwords from the environment, and wait as long as a slow peer
+likes. So the URL and the headers are prepared as `requests` would, and the request is made on a connection that can do
+none of it, is used once, and is cut at a deadline (tests/test_post.py counts at a raw socket). Knows nothing of the
+ledger's file.
 """
 
 import http.client
 import re
-import socket
+import ssl
 import threading
-import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from receiver import __version__
 from sender.endpoints import EndpointError
 from sender.ledger import Outcome, State
-
-CONNECT_SECONDS = 3.0
-"""How long each address of the endpoint may take to accept the connection."""
+from sender.wire import Wire
 
 MOST_ANSWER = 64 << 10
 """Bytes of an answer's body that are read."""
@@ -43,149 +43,163 @@ _HEADERS = {
 _FRAMING = {"content-length", "transfer-encoding"}
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, 5.1
 _HEADER_VALUE = re.compile(r"[\t -~\x80-\xff]*")  # RFC 9110, 5.5
+_REDIRECTS = {301, 302, 303, 307, 308}
 
 
-def prepare(url: str, body: bytes, headers: Mapping[str, str]) -> requests.PreparedRequest:
-    """The request as it will be sent, its `url` as it will be on the wire; `headers` come on top of ours, or in their
-    place.
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where POSTs go and with which headers; `url` as it is on the wire, `tls` what is trusted there."""
+
+    url: str
+    host: str
+    port: int
+    path: str
+    headers: Mapping[str, str]
+    tls: ssl.SSLContext | None
+
+
+def prepare(url: str, headers: Mapping[str, str], authorities: Path | None = None) -> Target:
+    """The target of POSTs to a URL; `headers` come on top of ours, or in their place.
+
+    `authorities` is a file of certificates (PEM) to trust instead of the public ones.
 
     Raises:
-        EndpointError: a header or the URL is not HTTP.
+        EndpointError: a header, the URL or the file is not what it should be.
     """
     for name, value in headers.items():
         if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
             raise EndpointError(f"header {name!r}: a name is letters, digits and -, a value is one line of Latin-1")
         if name.lower() in _FRAMING:
             raise EndpointError(f"header {name!r}: says how long the body is, which only the sender can")
+    request = requests.PreparedRequest()
     try:
-        request = requests.Request("POST", url, data=body, headers={**_HEADERS, **headers}).prepare()
-        request.url = urllib3.util.parse_url(str(request.url))._replace(fragment=None).url
+        request.prepare_url(url, None)
+        request.prepare_headers({**_HEADERS, **headers})
+        parts = urllib3.util.parse_url(str(request.url))._replace(fragment=None)
     except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
         raise EndpointError(f"{url}: {error}") from error  # a host name that IDNA does not take
-    return request
+    tls = _trusting(authorities) if parts.scheme == "https" else None
+    port = parts.port or (443 if tls else 80)
+    return Target(parts.url, str(parts.host).strip("[]"), port, parts.request_uri, dict(request.headers), tls)
 
 
-def post(request: requests.PreparedRequest, seconds: float) -> Outcome:
-    """Sends the request, once, and returns within `seconds` (a slow name server aside, before anything was sent).
+def _trusting(authorities: Path | None) -> ssl.SSLContext:
+    """TLS that checks certificate and name, and reads no environment (SSL_CERT_FILE, SSLKEYLOGFILE)."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        context.load_verify_locations(authorities or requests.utils.DEFAULT_CA_BUNDLE_PATH)
+    except OSError as error:  # ssl.SSLError is one
+        reason = "holds no certificate in PEM form" if isinstance(error, ssl.SSLError) else error.strerror
+        raise EndpointError(f"{authorities}: {reason}") from error
+    return context
 
-    `delivered`: the status line of an answer came, whatever became of the rest. `refused`: the connection was never
-    ready, so no byte of the request left. `unknown`: anything in between, Ctrl-C too.
-    """
-    wire = _Wire(seconds)
-    timeout = (min(CONNECT_SECONDS, seconds), seconds)
-    with wire, _OneConnection(wire) as adapter:
+
+class Poster:
+    """Makes POSTs, from any number of threads, each on a connection of its own and cut after `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._wires: dict[Wire, None] = {}  # oldest first
+        self._closing = threading.Event()
+        self._watchdog = threading.Thread(target=self._watch, name="deadlines", daemon=True)
+        self._watchdog.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self._closing.set()
+        self._watchdog.join()
+
+    def post(self, target: Target, body: bytes) -> Outcome:
+        """Sends the body, once, and returns in time (a slow name server aside, before anything was sent).
+
+        `delivered`: the status line of an answer came, whatever became of the rest. `refused`: the connection was never
+        ready, so no byte of the request left. `unknown`: anything in between, Ctrl-C too.
+        """
+        wire = Wire(self._seconds)
+        self._wires[wire] = None
         try:
-            answer = adapter.send(request, stream=True, timeout=timeout)
-        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever it was, the POST may have been made
-            return wire.outcome(error)
-        milliseconds = wire.milliseconds()
+            with closing(wire), closing(_Connection(target, wire)) as connection:
+                return _posted(connection, wire, target, body)
+        finally:
+            del self._wires[wire]
+
+    def cut(self) -> None:
+        """Ends all that are under way, as Ctrl-C does; may be called from a signal handler."""
+        for wire in list(self._wires):
+            wire.cut("stopped by Ctrl-C")
+
+    def _watch(self) -> None:
+        """One thread for all deadlines: it wakes for the oldest, before which none that begins meanwhile is due."""
+        left = self._seconds
+        while not self._closing.wait(left):
+            for wire in list(self._wires):
+                if (left := wire.left()) > 0:
+                    break
+                wire.cut(f"no answer within {self._seconds:g} s")
+            else:
+                left = self._seconds
+
+
+def _posted(connection: "_Connection", wire: Wire, target: Target, body: bytes) -> Outcome:
+    try:
+        connection.connect()
+        connection.request("POST", target.path, body, target.headers)
+        answer = connection.getresponse()
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever it was, the POST may have been made
+        state = State.DELIVERED if wire.status else State.UNKNOWN if wire.ready else State.REFUSED
+        return Outcome(state, wire.milliseconds(), wire.status, reason=wire.reason(error))
+    milliseconds = wire.milliseconds()
+    with answer:
         return Outcome(
             state=State.DELIVERED,
             milliseconds=milliseconds,
-            status=answer.status_code,
+            status=answer.status,
             delivery=answer.headers.get(ID_HEADER),
             answer=_body(answer),
             reason=_redirect(answer),
         )
 
 
-def _redirect(answer: requests.Response) -> str | None:
+def _redirect(answer: http.client.HTTPResponse) -> str | None:
     location = answer.headers.get("Location")
-    return f"redirects to {location}, which is not followed" if answer.is_redirect else None
+    return f"redirects to {location}, which is not followed" if location and answer.status in _REDIRECTS else None
 
 
-def _body(answer: requests.Response) -> bytes:
+def _body(answer: http.client.HTTPResponse) -> bytes:
     """The head of the answer's body; what came of it where it broke off, since the status stands all the same."""
     parts: list[bytes] = []
     room = MOST_ANSWER
-    with suppress(urllib3.exceptions.HTTPError, OSError, http.client.HTTPException, KeyboardInterrupt):
-        while room > 0 and (part := answer.raw.read1(room, decode_content=False)):
+    with suppress(OSError, ValueError, http.client.HTTPException, KeyboardInterrupt):
+        while room > 0 and (part := answer.read1(room)):
             parts.append(part)
             room -= len(part)
     return b"".join(parts)
 
 
-class _Wire:
-    """The connection under a POST: whether it got ready, the status that came, and the hand that cuts it at the
-    deadline."""
+class _Connection(http.client.HTTPConnection):
+    """A connection that opens on its wire, and tells it when it is ready for the request: after TLS's handshake."""
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._began = time.perf_counter()
-        self._timer = threading.Timer(seconds, self._cut)
-        self._timer.daemon = True
-        self._late = False
-        self._line: socket.socket | None = None
-        self.ready = False
-        self.status: int | None = None
+    auto_open = 0  # or http.client would open a closed one again
 
-    def __enter__(self) -> None:
-        self._timer.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-        if self._line is not None:
-            self._line.close()
-
-    def watch(self, line: socket.socket) -> socket.socket:
-        """Takes note of a new connection; a duplicate, since TLS takes the first one over, and either shuts down
-        both."""
-        self._line = line.dup()
-        if self._late:
-            line.close()
-            raise TimeoutError
-        return line
-
-    def milliseconds(self) -> float:
-        """How long it has taken so far."""
-        return round((time.perf_counter() - self._began) * 1000, 3)
-
-    def outcome(self, error: BaseException) -> Outcome:
-        """What is known when no whole answer came."""
-        state = State.DELIVERED if self.status else State.UNKNOWN if self.ready else State.REFUSED
-        return Outcome(state, self.milliseconds(), self.status, reason=self._reason(error))
-
-    def _reason(self, error: BaseException) -> str:
-        """Why there was no answer, in a few words."""
-        if isinstance(error, KeyboardInterrupt):
-            return "stopped by Ctrl-C"
-        if self._late:
-            return f"no answer within {self._seconds:g} s"
-        while cause := error.__cause__ or error.__context__:
-            error = cause
-        return (getattr(error, "strerror", None) or str(error) or type(error).__name__).lower()
-
-    def _cut(self) -> None:
-        self._late = True
-        if self._line is not None:
-            with suppress(OSError):
-                self._line.shutdown(socket.SHUT_RDWR)
-
-
-class _OneConnection(HTTPAdapter):
-    """An adapter that never retries and whose connections are watched."""
-
-    def __init__(self, wire: _Wire) -> None:
-        super().__init__(pool_connections=1, pool_maxsize=1)
+    def __init__(self, target: Target, wire: Wire) -> None:
+        super().__init__(target.host, target.port)
+        self.default_port = 443 if target.tls else 80
+        self.response_class = partial(_FinalAnswer, wire=wire)  # type: ignore[assignment] # called as the class is
+        self._tls = target.tls
         self._wire = wire
 
-    def __enter__(self) -> "_OneConnection":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
-        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
-        connection = _WatchedTLS if pool.scheme == "https" else _Watched
-        pool.ConnectionCls = partial(connection, wire=self._wire)
-        return pool
+    def connect(self) -> None:
+        line = self._wire.open(self.host, self.port)
+        self.sock = self._tls.wrap_socket(line, server_hostname=self.host.rstrip(".")) if self._tls else line
+        self._wire.ready = True
 
 
 class _FinalAnswer(http.client.HTTPResponse):
     """http.client passes over 100 only; 102 and 103 are interim too (RFC 9110, 15.2)."""
 
-    def __init__(self, *args: Any, wire: _Wire, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, wire: Wire, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._wire = wire
 
@@ -196,23 +210,3 @@ class _FinalAnswer(http.client.HTTPResponse):
                 self._wire.status = status if status != http.client.CONTINUE else None
                 return version, status, reason
             http.client.parse_headers(self.fp)
-
-
-class _Watched(HTTPConnection):
-    """A connection that tells its wire when it opens and when it is ready for the request."""
-
-    def __init__(self, *args: Any, wire: _Wire, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._wire = wire
-        self.response_class: Any = partial(_FinalAnswer, wire=wire)
-
-    def _new_conn(self) -> socket.socket:
-        return self._wire.watch(super()._new_conn())
-
-    def connect(self) -> None:
-        super().connect()
-        self._wire.ready = True
-
-
-class _WatchedTLS(_Watched, HTTPSConnection):
-    """The same over TLS; ready after the handshake."""

@@ -3,18 +3,21 @@
 In: attempts. Out: text. An answer's body is from outside, and reaches a terminal only as escaped ASCII.
 """
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
 from receiver.terminal import clock, escape, iso, moment, style
 from sender.endpoints import is_local
 from sender.ledger import Attempt, State
+from sender.tally import Tally
 
 SHORT = 8
 """So many characters of an id are shown in a line."""
 
 _INDENT = " " * 10
 _LONGEST = 2000
+_WIDEST_BAR = 40
 _NEVER_AGAIN = "EnableNow would not send it again."
 
 
@@ -22,7 +25,7 @@ def exit_code(attempt: Attempt) -> int:
     """0 answered 2xx, 1 answered otherwise, 3 refused (certainly not delivered), 4 unknown (may have arrived)."""
     match attempt.outcome.state:
         case State.DELIVERED:
-            return 0 if _is_good(attempt) else 1
+            return 0 if _is_good(attempt.outcome.status) else 1
         case State.REFUSED:
             return 3
         case _:
@@ -55,7 +58,7 @@ def dry_record(attempt: Attempt) -> dict[str, Any]:
 def attempt_line(attempt: Attempt, *, dated: bool = False) -> str:
     """Time, mark, status or state, then in words what became of which event where."""
     time = moment(attempt.started_at) if dated else clock(attempt.started_at)
-    return f"{time}  {_mark(attempt)}  {_sentence(attempt)}"
+    return f"{time}  {_mark(attempt.outcome.status or attempt.outcome.state)}  {_sentence(attempt)}"
 
 
 def fired_lines(attempt: Attempt) -> Iterator[str]:
@@ -65,9 +68,59 @@ def fired_lines(attempt: Attempt) -> Iterator[str]:
         yield _INDENT + _NEVER_AGAIN
         if attempt.outcome.state is State.REFUSED and is_local(attempt.url):
             yield f"{_INDENT}Does a receiver listen there? `receiver run` starts one."
-    elif not _is_good(attempt):
+    elif not _is_good(attempt.outcome.status):
         yield from (_INDENT + escape(line) for line in filter(None, [attempt.outcome.reason]))
         yield from (_INDENT + line for line in _text_lines(attempt.outcome.answer))
+
+
+def summary_record(tally: Tally, seconds: float) -> dict[str, Any]:
+    """A volley as a JSON object, the last one: `answered` is by status."""
+    p50, p99 = tally.percentile(50), tally.percentile(99)
+    return {
+        "type": "summary",
+        "sent": tally.sent,
+        "answered": {str(status): tally.outcomes[status] for status in _statuses(tally)},
+        "refused": tally.outcomes[State.REFUSED],
+        "unknown": tally.outcomes[State.UNKNOWN],
+        "already_sent": tally.before.total(),
+        "seconds": round(seconds, 3),
+        "rate": round(tally.sent / seconds, 1),
+        "p50_milliseconds": p50 and round(p50, 2),
+        "p99_milliseconds": p99 and round(p99, 2),
+    }
+
+
+def summary_lines(tally: Tally, seconds: float) -> Iterator[str]:
+    """What became of a volley: the first failures, a count of each outcome, and how quickly answers came."""
+    for attempt in tally.failures:
+        yield attempt_line(attempt)
+    if tally.failed > len(tally.failures):
+        yield f"{_INDENT}and {tally.failed - len(tally.failures):,} more: `sender log`"
+    yield f"{tally.sent:,} sent in {seconds:.1f} s, {tally.sent / seconds:,.0f} a second"
+    listed: list[int | State] = [*_statuses(tally), State.REFUSED, State.UNKNOWN]
+    for outcome in listed:
+        if tally.outcomes[outcome]:
+            yield f"  {tally.outcomes[outcome]:9,}  {_mark(outcome)}"
+    if tally.before:
+        parts = ", ".join(f"{count:,} {outcome}" for outcome, count in sorted(tally.before.items(), key=str))
+        yield f"  {tally.before.total():9,}  were already sent, and not again: {parts}"
+    yield from _latency_lines(tally)
+
+
+def _latency_lines(tally: Tally) -> Iterator[str]:
+    p50, p99 = tally.percentile(50), tally.percentile(99)
+    if p50 is None or p99 is None:
+        return
+    yield f"answered within {p50:.3g} ms (p50), {p99:.3g} ms (p99)"
+    rows = list(tally.histogram())
+    most = max(count for _, count in rows)
+    for milliseconds, count in rows:
+        bar = "\u2588" * math.ceil(count / most * _WIDEST_BAR)
+        yield f"  \u2264 {milliseconds:7,g} ms  {bar}{' ' if bar else ''}{count:,}"
+
+
+def _statuses(tally: Tally) -> list[int]:
+    return sorted(outcome for outcome in tally.outcomes if isinstance(outcome, int))
 
 
 def show_lines(attempt: Attempt) -> Iterator[str]:
@@ -81,17 +134,17 @@ def show_lines(attempt: Attempt) -> Iterator[str]:
         yield f"  answer    {line}"
 
 
-def _is_good(attempt: Attempt) -> bool:
-    return attempt.outcome.status is not None and 200 <= attempt.outcome.status < 300
+def _is_good(status: int | None) -> bool:
+    return status is not None and 200 <= status < 300
 
 
-def _mark(attempt: Attempt) -> str:
-    outcome = attempt.outcome
-    if _is_good(attempt):
-        return style(f"✓ {outcome.status}", "green")
-    if outcome.state in {State.UNKNOWN, State.SENDING}:
-        return style(f"? {outcome.state}", "yellow")
-    return style(f"✗ {outcome.status or outcome.state}", "red")
+def _mark(outcome: int | State) -> str:
+    """The mark of a status or, where none came, of a state."""
+    if isinstance(outcome, int) and _is_good(outcome):
+        return style(f"✓ {outcome}", "green")
+    if outcome in {State.UNKNOWN, State.SENDING}:
+        return style(f"? {outcome}", "yellow")
+    return style(f"✗ {outcome}", "red")
 
 
 def _sentence(attempt: Attempt) -> str:

@@ -183,6 +183,28 @@ class Peer:
 @pytest.fixture
 def peer() -> Iterator[Callable[..., Peer]]:
     """Starts a peer; `answer(connection)` is called for each request read, `greet(connection)` for each connection."""
+    with _peers(_serve) as start:
+        yield start
+
+
+@pytest.fixture
+def peers() -> Iterator[Callable[..., Peer]]:
+    """The same, but each connection has a thread of its own."""
+    threads: list[threading.Thread] = []
+
+    def serve(*what: Any) -> None:
+        thread = threading.Thread(target=_serve, args=what)
+        thread.start()
+        threads.append(thread)
+
+    with _peers(serve) as start:
+        yield start
+    for thread in threads:
+        thread.join(SOON)
+
+
+@contextmanager
+def _peers(serve: Callable[..., None]) -> Iterator[Callable[..., Peer]]:
     listeners: list[socket.socket] = []
     threads: list[threading.Thread] = []
 
@@ -192,7 +214,7 @@ def peer() -> Iterator[Callable[..., Peer]]:
         listener = socket.create_server(("127.0.0.1", 0))
         started = Peer(f"http://127.0.0.1:{listener.getsockname()[1]}/hook")
         thread = threading.Thread(
-            target=_peer, args=(listener, started, answer, greet or (lambda connection: connection))
+            target=_peer, args=(listener, serve, started, answer, greet or (lambda connection: connection))
         )
         thread.start()
         listeners.append(listener)
@@ -207,22 +229,26 @@ def peer() -> Iterator[Callable[..., Peer]]:
         thread.join(SOON)
 
 
-def _peer(
-    listener: socket.socket,
-    peer: Peer,
-    answer: Callable[[socket.socket], None],
-    greet: Callable[[socket.socket], socket.socket],
-) -> None:
+def _peer(listener: socket.socket, serve: Callable[..., None], *what: Any) -> None:
     while True:
         try:
             connection, _ = listener.accept()
         except OSError:
             return
-        with suppress(OSError), closing(greet(connection)) as greeted:
-            greeted.settimeout(SOON)
-            while request := read_request(greeted):
-                peer.requests.append(request)
-                answer(greeted)
+        serve(connection, *what)
+
+
+def _serve(
+    connection: socket.socket,
+    peer: Peer,
+    answer: Callable[[socket.socket], None],
+    greet: Callable[[socket.socket], socket.socket],
+) -> None:
+    with suppress(OSError), closing(connection), closing(greet(connection)) as greeted:
+        greeted.settimeout(SOON)
+        while request := read_request(greeted):
+            peer.requests.append(request)
+            answer(greeted)
 
 
 def read_request(connection: socket.socket) -> bytes:

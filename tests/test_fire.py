@@ -12,12 +12,18 @@ from conftest import BODY, SOON, Peer
 from receiver.store import StoreError, now
 from sender.fire import fire
 from sender.ledger import AlreadySent, Attempt, Ledger
+from sender.post import Poster, prepare
 
 StartPeer = Callable[..., Peer]
 
 
 def ok(connection: socket.socket) -> None:
     connection.sendall(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
+
+
+def fire_at(url: str, ledger: Ledger) -> Attempt:
+    with Poster(SOON) as poster:
+        return fire(ledger, poster, prepare(url, {}), Attempt("X", url, "a.b", BODY, now()))
 
 
 def test_the_intent_is_in_the_ledger_before_the_request_arrives_and_the_outcome_after(
@@ -32,7 +38,7 @@ def test_the_intent_is_in_the_ledger_before_the_request_arrives_and_the_outcome_
 
     receiver = peer(look)
     with closing(Ledger(tmp_path / "state")) as ledger:
-        ended = fire(ledger, Attempt("X", receiver.url, "a.b", BODY, now()), {}, SOON)
+        ended = fire_at(receiver.url, ledger)
         assert seen == ["sending"]
         assert ended.outcome.state == "delivered"
         assert ledger.attempt("X", receiver.url) == ended
@@ -41,9 +47,9 @@ def test_the_intent_is_in_the_ledger_before_the_request_arrives_and_the_outcome_
 def test_the_same_event_is_posted_once_and_the_next_one_is_told_so(peer: StartPeer, tmp_path: Path) -> None:
     receiver = peer(ok)
     with closing(Ledger(tmp_path / "state")) as ledger:
-        fire(ledger, Attempt("X", receiver.url, "a.b", BODY, now()), {}, SOON)
+        fire_at(receiver.url, ledger)
         with pytest.raises(AlreadySent):
-            fire(ledger, Attempt("X", receiver.url, "a.b", BODY, now()), {}, SOON)
+            fire_at(receiver.url, ledger)
     assert len(receiver.requests) == 1
 
 
@@ -51,9 +57,9 @@ def test_the_same_event_is_posted_once_and_the_next_one_is_told_so(peer: StartPe
 def test_two_spellings_of_one_url_are_one_endpoint(peer: StartPeer, tmp_path: Path, spelled: str) -> None:
     receiver = peer(ok)
     with closing(Ledger(tmp_path / "state")) as ledger:
-        fire(ledger, Attempt("X", receiver.url, "a.b", BODY, now()), {}, SOON)
+        fire_at(receiver.url, ledger)
         with pytest.raises(AlreadySent):
-            fire(ledger, Attempt("X", receiver.url.replace("/hook", spelled), "a.b", BODY, now()), {}, SOON)
+            fire_at(receiver.url.replace("/hook", spelled), ledger)
     assert len(receiver.requests) == 1
 
 
@@ -67,7 +73,7 @@ def test_ctrl_c_while_the_outcome_is_stored_does_not_hide_it(
             raise KeyboardInterrupt
 
         monkeypatch.setattr(ledger, "conclude", pressed)
-        ended = fire(ledger, Attempt("X", receiver.url, "a.b", BODY, now()), {}, SOON)
+        ended = fire_at(receiver.url, ledger)
     assert ended.outcome.status == 202
     assert "stopped by Ctrl-C" in capsys.readouterr().err
 
@@ -77,7 +83,7 @@ def test_without_an_intent_nothing_is_sent(peer: StartPeer, tmp_path: Path) -> N
     ledger = Ledger(tmp_path / "state")
     ledger.close()
     with pytest.raises(StoreError):
-        fire(ledger, Attempt("X", receiver.url, "a.b", BODY, now()), {}, SOON)
+        fire_at(receiver.url, ledger)
     assert receiver.requests == []
 
 
@@ -91,6 +97,6 @@ def test_an_outcome_that_cannot_be_stored_is_told_all_the_same(
             ok(connection)
 
         receiver = peer(close_first)
-        ended = fire(ledger, Attempt("X", receiver.url, "a.b", BODY, now()), {}, SOON)
+        ended = fire_at(receiver.url, ledger)
     assert ended.outcome.status == 202
     assert "the outcome may not be in the ledger" in capsys.readouterr().err

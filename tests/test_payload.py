@@ -9,14 +9,14 @@ import pytest
 from test_contract import contract_of
 
 from receiver.contract import Contract
-from sender.payload import InvalidPayload, PayloadError, build
+from sender.payload import InvalidPayload, PayloadError, bodies
 
 CONSENT = "c2d1f8a4-0b5e-4f0e-9b7a-6e7d3c1f2a90"
 FETCHED = "transactions.fetched"
 
 
 def data(contract: Contract, event: str = FETCHED, **choice: Any) -> dict[str, Any]:
-    payload = json.loads(build(contract, event, **choice))
+    payload = json.loads(next(bodies(contract, event, **choice)))
     assert list(payload) == ["event", "data"]
     assert payload["event"] == event
     return dict(payload["data"])
@@ -63,7 +63,7 @@ class TestSamples:
 
 class TestOwnData:
     def test_is_sent_as_it_is_without_white_space(self, contract: Contract) -> None:
-        body = build(contract, FETCHED, data=f'{{ "new": "é", "consentId" : "{CONSENT}" }}')
+        body = next(bodies(contract, FETCHED, data=f'{{ "new": "é", "consentId" : "{CONSENT}" }}'))
         assert body == f'{{"event":"{FETCHED}","data":{{"new":"é","consentId":"{CONSENT}"}}}}'.encode()
 
     @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ class TestOwnData:
     )
     def test_must_be_a_json_object(self, contract: Contract, text: str, reason: str) -> None:
         with pytest.raises(PayloadError, match=reason):
-            build(contract, FETCHED, data=text)
+            next(bodies(contract, FETCHED, data=text))
 
 
 class TestChanges:

@@ -4,6 +4,7 @@ import gzip
 import socket
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -11,14 +12,15 @@ from conftest import BODY, SOON, Peer
 
 from sender.endpoints import EndpointError
 from sender.ledger import Outcome
-from sender.post import MOST_ANSWER, post, prepare
+from sender.post import MOST_ANSWER, Poster, prepare
 
 StartPeer = Callable[..., Peer]
 OK = b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\nok"
 
 
 def send(url: str, seconds: float = SOON, headers: dict[str, str] | None = None) -> Outcome:
-    return post(prepare(url, BODY, headers or {}), seconds)
+    with Poster(seconds) as poster:
+        return poster.post(prepare(url, headers or {}), BODY)
 
 
 def saying(answer: bytes) -> Callable[[socket.socket], None]:
@@ -99,7 +101,7 @@ class TestTheRequest:
     )
     def test_a_header_that_is_not_http_is_refused_before_anything_is_sent(self, header: dict[str, str]) -> None:
         with pytest.raises(EndpointError):
-            prepare("http://127.0.0.1:9/", BODY, header)
+            prepare("http://127.0.0.1:9/", header)
 
 
 class TestOnePost:
@@ -149,6 +151,23 @@ class TestOnePost:
     def test_a_name_that_does_not_resolve_is_refused(self) -> None:
         assert send("http://nowhere.invalid/").state == "refused"
 
+    def test_addresses_that_do_not_answer_take_no_longer_than_the_deadline(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with ExitStack() as stack:
+            listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+            for _ in range(4):  # fill its queue, and the next one waits
+                waiting = stack.enter_context(socket.socket())
+                waiting.setblocking(False)
+                with suppress(BlockingIOError):
+                    waiting.connect(listener.getsockname())
+            address = (socket.AF_INET, socket.SOCK_STREAM, 6, "", listener.getsockname())
+            monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_more: [address] * 5)
+            began = time.monotonic()
+            outcome = send("http://five.example/", seconds=0.5)
+            assert time.monotonic() - began < 1
+            assert (outcome.state, outcome.reason) == ("refused", "no answer within 0.5 s")
+
     def test_a_second_address_is_tried_only_before_the_request(
         self, peer: StartPeer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -163,12 +182,21 @@ class TestOnePost:
 
 
 class TestTheEnvironment:
-    @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "HTTPS_PROXY"])
-    def test_a_proxy_does_not_divert_it(self, peer: StartPeer, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-        proxy, receiver = peer(saying(OK)), peer(saying(OK))
-        monkeypatch.setenv(name, proxy.url)
+    @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "HTTPS_PROXY"])
+    @pytest.mark.parametrize("scheme", ["http", "socks5", "socks5h"])
+    def test_a_proxy_does_not_divert_it(
+        self, peer: StartPeer, monkeypatch: pytest.MonkeyPatch, name: str, scheme: str
+    ) -> None:
+        asked: list[socket.socket] = []
+
+        def note(connection: socket.socket) -> socket.socket:
+            asked.append(connection)
+            return connection
+
+        proxy, receiver = peer(saying(OK), note), peer(saying(OK))
+        monkeypatch.setenv(name, proxy.url.replace("http", scheme))
         assert send(receiver.url).status == 202
-        assert (len(proxy.requests), len(receiver.requests)) == (0, 1)
+        assert (len(asked), len(receiver.requests)) == (0, 1)
 
     def test_netrc_does_not_replace_the_users_header(
         self, peer: StartPeer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -106,7 +106,7 @@ class TestFire:
             "consentId": "c2d1f8a4-0b5e-4f0e-9b7a-6e7d3c1f2a90",
             "addedTransactionsCount": 7,
         }
-        assert b"\r\nX-A: b\r\n" in head
+        assert b"\r\nX-A: b" in head
 
     def test_data_may_come_from_stdin_and_the_target_from_the_environment(self, peer: StartPeer) -> None:
         receiver = peer(answering(202))

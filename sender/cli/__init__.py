@@ -1,0 +1,32 @@
+"""The command `sender`: each subcommand parses its options, makes one call, prints what came of it.
+
+`firing` (fire) · `looking` (events, log, show) · `options` (shared).
+"""
+
+import click
+
+from receiver import __version__
+from receiver.contract import ContractError
+from receiver.settings import Group
+from receiver.store import StoreError
+from sender.cli.firing import fire
+from sender.cli.looking import events, log, show
+from sender.endpoints import EndpointError
+from sender.ledger import LedgerError
+from sender.payload import PayloadError
+
+FAILURES = (ContractError, EndpointError, LedgerError, PayloadError, StoreError)
+
+
+@click.group(cls=Group, section="sender", failures=FAILURES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="sender")
+def main() -> None:
+    """Send webhooks as EnableNow does: exactly one POST per event and endpoint, never a retry.
+
+    Options can also be set in the environment (SENDER_TO=http://127.0.0.1:9000/hook) and in pyproject.toml, under
+    [tool.sender].
+    """
+
+
+for command in (fire, events, log, show):
+    main.add_command(command)

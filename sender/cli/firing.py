@@ -1,0 +1,236 @@
+"""Firing: `sender fire`, one event or, with --count, a volley of them."""
+
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from receiver.contract import Contract
+from receiver.settings import HOOK, INTERRUPTED, Duration, Text
+from receiver.store import new_id, now
+from receiver.terminal import as_json, warn
+from sender.cli.options import json_option, schemas_option, state_option
+from sender.endpoints import is_local, normalised
+from sender.ledger import Attempt, Ledger
+from sender.payload import bodies
+from sender.report import attempt_record, dry_record, exit_code, fired_lines, summary_lines, summary_record
+from sender.tally import Tally
+
+if TYPE_CHECKING:
+    from sender.volley import Shot, Volley
+
+LONGEST_TIMEOUT = 86_400
+MOST_CONCURRENCY = 1000
+_ID = re.compile(r"[!-~]{1,200}")
+
+
+def _event_names(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    return [name for name in Contract().events if name.startswith(incomplete)]
+
+
+def _sample_names(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    contract, event = Contract(), str(ctx.params.get("event"))
+    return [name for name in contract.samples(event) if name.startswith(incomplete)] if event in contract.events else []
+
+
+def _check_timeout(_ctx: click.Context, _param: click.Parameter, timeout: float) -> float:
+    if not 0 < timeout <= LONGEST_TIMEOUT:
+        raise click.BadParameter("must be more than 0 and at most a day")
+    return timeout
+
+
+def _check_id(_ctx: click.Context, _param: click.Parameter, id_: str | None) -> str | None:
+    if id_ is not None and not _ID.fullmatch(id_):
+        raise click.BadParameter("must be 1 to 200 printable ASCII characters without a blank")
+    return id_
+
+
+@click.command()
+@click.argument("event", shell_complete=_event_names)
+@click.option("--to", default=HOOK, show_default=True, help="URL to post to.")
+@click.option("--sample", metavar="NAME", shell_complete=_sample_names, help="Sample to send; see `sender events`.")
+@click.option("--data", metavar="JSON|@FILE|-", help="Data to send instead of a sample's; - reads stdin.")
+@click.option(
+    "--set",
+    "sets",
+    type=Text(),
+    metavar="PATH=VALUE",
+    multiple=True,
+    help="Set a field of the data; +PATH=VALUE adds one.",
+)
+@click.option("--unset", "unsets", type=Text(), metavar="PATH", multiple=True, help="Leave a field of the data out.")
+@click.option(
+    "--id",
+    "id_",
+    callback=_check_id,
+    metavar="ID",
+    help="The event's id; the same is sent to the same URL only once.",
+)
+@click.option("--header", "headers", type=Text(), metavar="'NAME: VALUE'", multiple=True, help="Send this header too.")
+@click.option(
+    "--timeout",
+    callback=_check_timeout,
+    type=Duration(),
+    default="20",
+    show_default="20s",
+    help="Give up waiting for the answer after this long, all in all.",
+)
+@click.option(
+    "--ca",
+    "authorities",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Trust the certificates in this PEM file instead of the public ones.",
+)
+@click.option(
+    "--count",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Fire so many events; --id X gives them the ids X-1, X-2, ...",
+)
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1, MOST_CONCURRENCY),
+    default=1,
+    show_default=True,
+    help="POST so many at the same time.",
+)
+@click.option(
+    "--rate", type=click.FloatRange(0, min_open=True), help="Begin at most so many a second.  [default: no limit]"
+)
+@click.option(
+    "--no-validate", is_flag=True, help="Send what violates the schema, and event types that no schema knows."
+)
+@click.option("--dry-run", is_flag=True, help="Print the body instead of sending it.")
+@state_option
+@schemas_option
+@json_option
+def fire(
+    event: str,
+    to: str,
+    sample: str | None,
+    data: str | None,
+    sets: tuple[str, ...],
+    unsets: tuple[str, ...],
+    id_: str | None,
+    headers: tuple[str, ...],
+    timeout: float,
+    authorities: Path | None,
+    count: int,
+    concurrency: int,
+    rate: float | None,
+    no_validate: bool,
+    dry_run: bool,
+    state: Path,
+    schemas: Path | None,
+    as_records: bool,
+) -> None:
+    """POST one EVENT, once; or with --count many events, each once.
+
+    Exit codes: 0 answered 2xx, 1 answered otherwise, 2 usage (nothing sent), 3 refused (certainly not delivered), 4
+    unknown (may have arrived); of many events the worst, which is the highest.
+    """
+    if sample is not None and data is not None:
+        raise click.UsageError("--sample and --data exclude each other")
+    url = normalised(to)
+    made = bodies(
+        Contract(schemas), event, sample=sample, data=_read(data), sets=sets, unsets=unsets, validate=not no_validate
+    )
+    lazily = (Attempt(one, url, event, body, now()) for one, body in zip(_ids(id_, count), made, strict=False))
+    attempts = chain([next(lazily)], lazily)  # what cannot be made is told before anything is sent
+    if dry_run:
+        for attempt in attempts:
+            click.echo(as_json(dry_record(attempt)) if as_records else attempt.body.decode())
+        return
+    if not is_local(url):
+        warn(f"{url} is not on this machine; a payload may hold customers' data")
+
+    from sender.fire import fire as fire_once
+    from sender.post import Poster, prepare
+    from sender.volley import Volley
+
+    target = prepare(url, _header_pairs(headers), authorities)
+    with closing(Ledger(state)) as ledger, Poster(timeout) as poster:
+        if count == 1:
+            ended = fire_once(ledger, poster, target, next(attempts))
+            click.echo(as_json(attempt_record(ended)) if as_records else "\n".join(fired_lines(ended)))
+            sys.exit(exit_code(ended))
+        volley = Volley(ledger, poster, concurrency=concurrency, rate=rate)
+        sys.exit(_fire_all(volley, ((target, attempt) for attempt in attempts), count, as_records=as_records))
+
+
+def _ids(id_: str | None, count: int) -> Iterable[str]:
+    if count == 1:
+        return [id_ or new_id()]
+    return (f"{id_}-{number}" if id_ else new_id() for number in range(1, count + 1))
+
+
+def _fire_all(volley: "Volley", shots: "Iterable[Shot]", count: int, *, as_records: bool) -> int:
+    """Fires a volley and tells of it; returns the exit code."""
+    tally, began = Tally(), time.perf_counter()
+    try:
+        with _ctrl_c_stops(volley), _progress(count, as_records=as_records) as bar, closing(volley.fire(shots)) as all_:
+            for ended in all_:
+                tally.add(ended.attempt, exit_code(ended.attempt), before=ended.before)
+                bar.update(1)
+                if as_records:
+                    click.echo(as_json({**attempt_record(ended.attempt), "already_sent": ended.before}))
+        tally.abandon(volley.begun - tally.total)
+    finally:
+        seconds = time.perf_counter() - began
+        summary = [as_json(summary_record(tally, seconds))] if as_records else summary_lines(tally, seconds)
+        click.echo("\n".join(summary))
+    return tally.exit_code or (INTERRUPTED if tally.total < count else 0)
+
+
+@contextmanager
+def _ctrl_c_stops(volley: "Volley") -> Iterator[None]:
+    """The first Ctrl-C lets those under way end, the second does not."""
+
+    def pressed(*_: object) -> None:
+        if volley.stopped:
+            volley.cut()
+        else:
+            volley.stop()
+            os.write(sys.stderr.fileno(), b"\nNo more are begun; Ctrl-C again cuts off those under way.\n")
+
+    before = signal.signal(signal.SIGINT, pressed)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _progress(count: int, *, as_records: bool) -> Any:
+    """A bar on stderr, where that is a TTY and no records run down the same one."""
+    hidden = not sys.stderr.isatty() or (as_records and sys.stdout.isatty())
+    return click.progressbar(length=count, file=sys.stderr, hidden=hidden, update_min_steps=max(1, count // 1000))
+
+
+def _read(data: str | None) -> str | bytes | None:
+    """The JSON that --data gives, from a file where it begins with @, from stdin where it is -."""
+    if data == "-":
+        return sys.stdin.buffer.read()
+    if data and data.startswith("@"):
+        try:
+            return Path(data[1:]).read_bytes()
+        except OSError as error:
+            raise click.UsageError(f"--data {data}: {error.strerror}") from error
+    return data
+
+
+def _header_pairs(headers: tuple[str, ...]) -> dict[str, str]:
+    pairs = [header.partition(":") for header in headers]
+    for name, colon, _ in pairs:
+        if not colon:
+            raise click.UsageError(f"--header {name!r}: write it as 'Name: value'")
+    return {name.strip(): value.strip() for name, _, value in pairs}
