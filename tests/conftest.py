@@ -24,6 +24,8 @@ from receiver.handlers import Handlers
 from receiver.report import Report
 from receiver.server import Server, serve
 
+pytest.register_assert_rewrite("load")
+
 ROOT = Path(__file__).resolve().parent.parent
 SOON = 20.0
 """Seconds within which what has to happen happens, however busy the machine is."""
