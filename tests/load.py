@@ -1,9 +1,11 @@
-"""Load for receivers that are killed under it: bodies of each verdict, each body unlike any other, and what was
-answered."""
+"""Load for receivers that are killed under it: bodies of each verdict, each body unlike any other; odd HTTP; and what
+was answered."""
 
+import os
+import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count, cycle
 
@@ -19,6 +21,8 @@ UNKNOWN = '{"event": "new.%s", "data": {}}'
 INVALID = '{"event": "transactions.fetched", "data": {"externalUserId": "%s", "consentId": 5}}'
 MALFORMED = '{"event": "transactions.fetched", "data": {"externalUserId": "%s"'
 ANSWERED = {Verdict.VALID: 202, Verdict.UNKNOWN_EVENT: 202, Verdict.INVALID: 422, Verdict.MALFORMED: 400}
+
+HEAD = b"POST /webhook HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 
 _serial = count()
 
@@ -71,3 +75,28 @@ def _post(url: str, answers: Answers, kinds: tuple[str, ...]) -> None:
             except requests.RequestException:
                 return
             answers.of[answer.status_code][answer.headers["Delivery-Id"]] = body
+
+
+def odd_requests() -> Iterator[tuple[str, bytes, list[bytes]]]:
+    """For ever: a name, what is sent, and the bodies in it that are to be stored, in the order of their answers."""
+    for one, two, three in zip(*[bodies(VALID)] * 3, strict=False):
+        whole = [HEAD + b"Content-Length: %d\r\n\r\n%s" % (len(body), body) for body in (one, two, three)]
+        yield "pipelined", b"".join(whole), [one, two, three]
+        yield "cut off", whole[0][:-20], []
+        yield "two lengths", HEAD + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n" + one, []
+        yield "garbage", os.urandom(300) + b"\r\n\r\n", []
+        yield "flood of headers", HEAD + b"X: y\r\n" * 10_000 + b"\r\n", []
+        yield "from a page", whole[2].replace(b"Host: x", b"Host: x\r\nOrigin: http://evil.example"), []
+        yield "broken chunk", HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n" + one, []
+
+
+def exchange(port: int, request: bytes) -> list[bytes]:
+    """The answers to what is sent, each from its status on."""
+    data = b""
+    with socket.create_connection(("127.0.0.1", port), timeout=SOON) as connection, suppress(ConnectionError):
+        connection.sendall(request)
+        with suppress(OSError):  # the other side has closed it
+            connection.shutdown(socket.SHUT_WR)
+        while part := connection.recv(65536):
+            data += part
+    return [answer for answer in data.split(b"HTTP/1.1 ")[1:] if b"\r\n\r\n" in answer]
