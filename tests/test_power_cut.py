@@ -5,7 +5,9 @@ power_cut.c is that disk. What a process writes outside of it, as the handlers h
 
 import os
 import shutil
+import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections import Counter
@@ -119,6 +121,36 @@ write("replaced", b"new", os.fsync)
     machine.cut()
     kept = {path.name: path.read_bytes() for path in machine.live.iterdir()}
     assert kept == {"synced": b"first", "replaced": b"old", "empty": b""}
+
+
+def test_a_cut_at_any_sync_from_the_first_start_to_the_stop_leaves_a_file_that_opens_with_all_that_was_told(
+    machine: Machine,
+) -> None:
+    code = """
+import sys
+from pathlib import Path
+from receiver.store import Store
+store = Store(Path("live/state/notes.db"), [["CREATE TABLE note (id TEXT) STRICT"]])
+for number in range(3):
+    store.write(("INSERT INTO note VALUES (?)", (f"{sys.argv[1]}-{number}",)))
+    print(f"{sys.argv[1]}-{number}", flush=True)
+store.close()
+"""
+    told: list[str] = []
+    for sync in range(1, 50):
+        words = [sys.executable, "-c", code, str(sync)]
+        environment = {**machine.environment, "POWER_CUT_AT": str(sync)}
+        ended = subprocess.run(words, env=environment, stdout=subprocess.PIPE, text=True, check=False)
+        told += ended.stdout.split()
+        machine.cut()
+        if ended.returncode == 0:  # it has fewer syncs
+            break
+        assert ended.returncode == -signal.SIGKILL
+    with closing(sqlite3.connect(machine.state / "notes.db")) as notes:
+        kept = [id_ for (id_,) in notes.execute("SELECT id FROM note")]
+    assert set(told) <= set(kept)
+    assert len(set(kept)) == len(kept)
+    assert len(told) > 10
 
 
 def test_whatever_was_answered_outlives_power_cuts_under_load_and_no_handler_is_forgotten(
