@@ -65,11 +65,14 @@ def _as_they_end(inbox: Inbox, waiting: Mapping[int, Latest], lock: Lock | None)
     until = time.monotonic() + PATIENCE_SECONDS
     while left:
         abandoned = lock is not None and lock.take()  # asked first: what ended before that is seen below
-        for number, run in inbox.runs.numbered(list(left)).items():
+        found = inbox.runs.numbered(list(left))
+        for number, run in found.items():
             if run.state in ENDED:
                 yield left.pop(number), run
         if left and abandoned:
-            raise RetryError(f"the receiver has ended; {len(left)} runs stay in line until one runs again")
+            begun = sum(run.state is RunState.RUNNING for run in found.values())
+            how = "has ended in the middle of one, which is interrupted" if begun else "has ended"
+            raise RetryError(f"the receiver {how}; {len(left) - begun} runs stay in line until one runs again")
         if inbox.runs.count(RunState.RUNNING):
             until = time.monotonic() + PATIENCE_SECONDS
         if left and time.monotonic() > until:

@@ -71,6 +71,12 @@ _OF_DELIVERIES = "SELECT * FROM run WHERE delivery IN (SELECT value FROM json_ea
 # Of two that ask for the same next attempt at once, one gets it: (delivery, handler, attempt) is unique.
 _AGAIN = _PUT_IN_LINE.replace("INSERT", "INSERT OR IGNORE")
 _BEGIN = "UPDATE run SET state = 'running', started_at = ? WHERE number = ?"
+_COUNT = """
+SELECT handler, count(*) AS runs FROM run WHERE state = ? AND NOT EXISTS (
+    SELECT 1 FROM run AS later
+    WHERE later.delivery = run.delivery AND later.handler = run.handler AND later.attempt > run.attempt
+) GROUP BY handler
+"""
 _FINISH = "UPDATE run SET state = ?, milliseconds = ?, error = ? WHERE number = ?"
 
 
@@ -150,9 +156,8 @@ class Runs:
         return {row["number"]: _run(row) for row in self._store.read(_BY_NUMBER, (json.dumps(numbers),))}
 
     def count(self, state: RunState) -> Mapping[str, int]:
-        """How many runs are in a state, by handler."""
-        rows = self._store.read("SELECT handler, count(*) AS runs FROM run WHERE state = ? GROUP BY handler", (state,))
-        return {row["handler"]: row["runs"] for row in rows}
+        """How many runs are in a state and were not repeated since, by handler."""
+        return {row["handler"]: row["runs"] for row in self._store.read(_COUNT, (state,))}
 
 
 def put_in_line(delivery: str, handlers: Sequence[str]) -> list[Statement]:

@@ -154,18 +154,28 @@ def _alone_at(path: Path) -> Iterator[None]:
 
     SQLite does not wait when two switch a new file to WAL at once.
     """
+    missing = [directory for directory in path.parents if not directory.exists()]
     with suppress(FileExistsError):
         path.parent.mkdir(mode=0o700, parents=True)
         # What is stored are customers' data: never to be committed by a `git add .` in the user's project.
         (path.parent / ".gitignore").write_text("*\n")
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
+    for made in missing:
+        with _opened(made.parent) as directory:
+            os.fsync(directory)  # a new name is durable only when the directory that it is in was synced: fsync(2)
+    with _opened(path.parent) as directory:
         fcntl.flock(directory, fcntl.LOCK_EX)
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite gives -wal and -shm the same mode
-        os.fsync(directory)  # a new file's name is durable only then: fsync(2)
+        os.fsync(directory)
         yield
+
+
+@contextmanager
+def _opened(directory: Path) -> Iterator[int]:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield descriptor
     finally:
-        os.close(directory)
+        os.close(descriptor)
 
 
 def _migrate(connection: sqlite3.Connection, path: Path, versions: Sequence[Sequence[str]]) -> None:

@@ -24,6 +24,8 @@ from receiver.handlers import Handlers
 from receiver.report import Report
 from receiver.server import Server, serve
 
+pytest.register_assert_rewrite("load")
+
 ROOT = Path(__file__).resolve().parent.parent
 SOON = 20.0
 """Seconds within which what has to happen happens, however busy the machine is."""
@@ -252,7 +254,7 @@ def _serve(
 
 
 def read_request(connection: socket.socket) -> bytes:
-    """One whole request; empty when the connection ends."""
+    """One whole request; empty when the connection ends before that."""
     data = b""
     while b"\r\n\r\n" not in data:
         if not (part := connection.recv(65536)):
@@ -261,7 +263,9 @@ def read_request(connection: socket.socket) -> bytes:
     head, _, body = data.partition(b"\r\n\r\n")
     lengths = [line.split(b":")[1] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
     while len(body) < int(lengths[0] if lengths else 0):
-        body += connection.recv(65536)
+        if not (part := connection.recv(65536)):
+            return b""
+        body += part
     return head + b"\r\n\r\n" + body
 
 

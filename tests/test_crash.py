@@ -2,13 +2,18 @@
 
 import json
 import os
-import threading
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import requests
 from conftest import BODY, JSON, SOON, Process, command, wait_for
+from load import INVALID, MALFORMED, VALID, Answers, load
+
+from receiver.inbox import Inbox
 
 HANDLERS = """
 import os, time
@@ -36,6 +41,11 @@ def post(url: str, body: bytes = BODY) -> str:
     return answer.headers["Delivery-Id"]
 
 
+def kill_in_the_middle(receiver: Process) -> None:
+    wait_for(lambda: "holding\n" in receiver.errors, "the handler to be in the middle of it")
+    receiver.kill()
+
+
 def started() -> Counter[str]:
     return Counter(Path("started").read_text().split() if Path("started").exists() else [])
 
@@ -59,44 +69,50 @@ def test_killed_right_after_a_202_the_delivery_is_there_and_its_handler_runs_aft
     assert second.stop() == 0
 
 
-def test_killed_again_and_again_under_load_nothing_acknowledged_is_lost_and_every_handler_was_started(
+def test_killed_during_a_handler_again_and_again_each_run_is_interrupted_and_repeated_only_when_asked(
     receiving: Callable[..., Process],
 ) -> None:
     Path("mine.py").write_text(HANDLERS)
-    acknowledged: list[str] = []
-    for _ in range(5):
-        receiver = receiving("mine.py")
-        url = receiver.url
-        before = len(acknowledged)
-        posters = [threading.Thread(target=_post_until_it_dies, args=(url, acknowledged)) for _ in range(4)]
-        for poster in posters:
-            poster.start()
-        wait_for(lambda before=before: len(acknowledged) > before + 30, "some to be acknowledged")
-        receiver.kill()
-        for poster in posters:
-            poster.join()
+    receiver = receiving("mine.py", env={**os.environ, "HOLD": "1"})
+    held = post(receiver.url, HOLDING)
+    kill_in_the_middle(receiver)
+    for _ in range(2):
+        receiver = receiving("mine.py", env={**os.environ, "HOLD": "1"})
+        assert receiver.wait(type="ready")["interrupted"] == 1
+        receiver.wait(type="run", id=post(receiver.url), state="done")
+        assert "holding\n" not in receiver.errors
+        words = [sys.executable, "-m", "receiver", "retry", "--interrupted"]
+        with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as asked:
+            kill_in_the_middle(receiver)
+            _, error = asked.communicate(timeout=SOON)
+        assert "has ended in the middle of one, which is interrupted; 0 runs stay in line" in error
     last = receiving("mine.py")
-    post(last.url)
-    interrupted = _listed(
-        "--run", "interrupted"
-    )  # begun, on disk, in the moment of the kill: run again only when asked
-    assert len(interrupted) <= 5
-    wait_for(lambda: set(acknowledged) <= {*started(), *interrupted}, "every handler to be started")
+    assert last.wait(type="ready")["interrupted"] == 1
+    assert command("receiver", "retry", "--interrupted").returncode == 0
+    shown = json.loads(command("receiver", "show", held, "--json").stdout)
+    assert [run["state"] for run in shown["runs"]] == ["interrupted"] * 3 + ["done"]
+    last.kill()
+    assert receiving("mine.py").wait(type="ready")["interrupted"] == 0
+
+
+def test_killed_again_and_again_under_load_nothing_answered_is_lost_and_every_handler_was_started(
+    receiving: Callable[..., Process],
+) -> None:
+    Path("mine.py").write_text(HANDLERS)
+    answers = Answers()
+    for _ in range(4):
+        receiver = receiving("mine.py")
+        with load(receiver.url, answers, VALID, VALID, INVALID, MALFORMED):
+            answers.wait_for_more(50)
+            receiver.kill()
+    assert receiving("mine.py").url
+    wait_for(lambda: not _listed("--run", "pending"), "every handler to be started")
+    interrupted = _listed("--run", "interrupted")  # begun, on disk, in the moment of the kill
+    assert len(interrupted) <= 4
+    assert set(answers.of[202]) <= {*started(), *interrupted}
     assert set(started().values()) == {1}
-    stored = Counter(_listed())
-    assert set(acknowledged) <= set(stored)
-    assert set(stored.values()) == {1}
-    assert len(acknowledged) > 150
-
-
-def _post_until_it_dies(url: str, acknowledged: list[str]) -> None:
-    with requests.Session() as session:
-        while True:
-            try:
-                answer = session.post(url, data=BODY, headers=JSON, timeout=SOON)
-            except requests.RequestException:
-                return
-            acknowledged.append(answer.headers["Delivery-Id"])
+    with closing(Inbox.existing(Path(".webhooks"))) as inbox:
+        answers.check(inbox)
 
 
 def _listed(*words: str) -> list[str]:

@@ -8,6 +8,7 @@ import requests
 from conftest import BODY, JSON, SOON, Here, Process, command, receiving_here, wait_for
 
 from receiver import Delivery, Handlers
+from receiver.entry import RunState
 
 
 def failing() -> Handlers:
@@ -32,6 +33,22 @@ def test_health_is_200_with_what_is_not_done(tmp_path: Path) -> None:
     assert answer.status_code == 200
     assert answer.json() == {"status": "up", "runs": {"pending": 0, "running": 0, "failed": 1, "interrupted": 0}}
     assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_health_no_longer_tells_of_a_failed_run_that_was_repeated(tmp_path: Path) -> None:
+    handlers, outcomes = Handlers(), iter([ValueError(), None])
+
+    @handlers.on("*")
+    def fails_once(delivery: Delivery) -> None:
+        if error := next(outcomes):
+            raise error
+
+    with receiving_here(tmp_path / "state", handlers, inspector_ports=(0,)) as here:
+        here.post()
+        here.wait(type="run", state="failed")
+        here.server.inbox.runs.again(here.server.inbox.runs.latest([RunState.FAILED]))
+        here.wait(type="run", state="done")
+        assert health(here).json()["runs"] == {"pending": 0, "running": 0, "failed": 0, "interrupted": 0}
 
 
 def test_health_is_503_once_the_inbox_takes_nothing_more(tmp_path: Path) -> None:
