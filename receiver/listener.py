@@ -19,7 +19,7 @@ from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.buffers import OverflowableBuffer
 from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser
+from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import create_server
 from waitress.utilities import BadRequest, RequestEntityTooLarge
 
@@ -39,8 +39,11 @@ QUIET_ROUNDS = 3
 THREADS = 32
 """As many as connections that are expected to be busy at once."""
 
+CONNECTIONS = 400
+"""With so many open, those that have been quiet for longest are closed to let others in."""
+
 _LIMITS: dict[str, Any] = {
-    "connection_limit": 400,
+    "connection_limit": CONNECTIONS + 100,  # only reached if none of them is idle
     "max_request_header_size": 32 << 10,
     "channel_timeout": 15,  # seconds without a byte
     "cleanup_interval": 5,  # seconds
@@ -102,7 +105,7 @@ def serving(
     limits = {**_LIMITS, "threads": threads, "max_request_body_size": max_body * DRAIN, "inbuf_overflow": max_body * 2}
     server: Any = create_server(app, map=channels, sockets=[listener], **limits)
     parser = staticmethod(partial(_Parser, keep=max_body + 1, refused=refused))
-    server.channel_class = type("Channel", (HTTPChannel,), {"parser_class": parser})
+    server.channel_class = type("Channel", (_Channel,), {"parser_class": parser})
     stopping = threading.Event()
     thread = threading.Thread(target=_serve, args=(server, channels, stopping), name="listener", daemon=True)
     thread.start()
@@ -120,6 +123,7 @@ def _serve(server: Any, channels: dict[int, Any], stopping: threading.Event) -> 
     while not stopping.is_set():
         wasyncore.loop(timeout=1, use_poll=True, map=channels, count=1)
         _close_slow(server)
+        _make_room(server)
     _accept_the_last(server)
     until = time.monotonic() + STOP_SECONDS
     quiet = 0
@@ -146,8 +150,24 @@ def _close_slow(server: Any) -> None:
             channel.will_close = True
 
 
+def _make_room(server: Any) -> None:
+    if len(server.active_channels) < CONNECTIONS:
+        return
+    idle = [channel for channel in list(server.active_channels.values()) if not channel.requests]
+    for channel in sorted(idle, key=lambda channel: channel.last_activity)[: CONNECTIONS // 10]:
+        channel.will_close = True
+
+
 def _is_busy(channel: Any) -> bool:
     return bool(channel.requests or channel.request or channel.total_outbufs_len)
+
+
+class _Channel(HTTPChannel):
+    """Serves a request that has come whole even if its sender has hung up since, where waitress would drop it."""
+
+    def handle_close(self) -> None:
+        if not self.requests:  # else the last one's answer comes back here
+            super().handle_close()
 
 
 class _Parser(HTTPRequestParser):
@@ -162,7 +182,14 @@ class _Parser(HTTPRequestParser):
         self._body: _Head | None = None
 
     def parse_header(self, header_plus: bytes) -> None:
-        super().parse_header(header_plus)
+        try:
+            super().parse_header(header_plus)
+        except ValueError as error:  # Python's own, of a target or a number that it does not take
+            raise ParsingError("the request target or the Content-Length is invalid") from error
+        if "TRANSFER_ENCODING" in self.headers:  # left alone by waitress: where its body ends is anyone's guess
+            raise ParsingError("Transfer-Encoding in another version than HTTP/1.1")
+        if self.chunked and "CONTENT_LENGTH" in self.headers:
+            self._end_here()  # who has read the other of the two would take the next request to begin elsewhere
         if self.body_rcv is None:
             return
         self._body = self.body_rcv.buf = _Head(self.adj.inbuf_overflow, self._keep)
@@ -172,6 +199,8 @@ class _Parser(HTTPRequestParser):
 
     def received(self, data: bytes) -> int:
         consumed: int = super().received(data)
+        if self._is_endless():
+            self.completed, self.error = True, BadRequest("a chunk's size or the trailer is longer than a head may be")
         if self.completed and isinstance(self.error, RequestEntityTooLarge):
             self.error = None  # a chunked one: the application tells
             self._end_here()
@@ -179,9 +208,16 @@ class _Parser(HTTPRequestParser):
             self._set("CONTENT_LENGTH", str(self._body.sent))
         if self.completed and self.empty:
             self.empty, self.error = False, BadRequest("blank lines where a request should begin")
+        if self.completed:
+            self.expect_continue = False  # or waitress says 100 and waits for a body that has come, or never will
         if self.completed and self.error is not None:
-            self._refused(self.error.code, self.error.body)
+            self._refused(self.error.code, self.error.body.partition(' "')[0])  # what it quotes may hold values
         return consumed
+
+    def _is_endless(self) -> bool:
+        """waitress searches all of such a line again with each part of it that comes."""
+        receiver: Any = self.body_rcv
+        return self.chunked and len(receiver.control_line) + len(receiver.trailer) > self.adj.max_request_header_size
 
     def _end_after(self, length: int) -> None:
         """Reads so much of a longer body; its true length stays in the header."""
