@@ -4,6 +4,7 @@ is told."""
 import json
 import os
 import queue
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
@@ -23,6 +24,9 @@ from receiver.contract import Contract
 from receiver.handlers import Handlers
 from receiver.report import Report
 from receiver.server import Server, serve
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 ROOT = Path(__file__).resolve().parent.parent
 SOON = 20.0
@@ -170,6 +174,30 @@ def here(tmp_path: Path) -> Iterator[Here]:
     """A receiver in this process, without handlers."""
     with receiving_here(tmp_path / "state") as receiver:
         yield receiver
+
+
+@pytest.fixture(scope="session")
+def browser() -> "Iterator[Browser]":
+    """A Chromium, to which evil.example is this machine."""
+    chromium = shutil.which("chromium")
+    if not chromium and os.environ.get("CI") != "true":
+        pytest.skip("no chromium is installed; `apt-get install chromium` does it")
+    assert chromium, "CI has to have a chromium: .ci/run installs it"
+    from playwright.sync_api import sync_playwright
+
+    quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+    names = "--host-resolver-rules=MAP evil.example 127.0.0.1"
+    with sync_playwright() as playwright:
+        words = ["--no-sandbox", "--disable-gpu", *quiet, names]
+        with playwright.chromium.launch(executable_path=chromium, args=words) as started:
+            yield started
+
+
+@pytest.fixture
+def page(browser: "Browser") -> "Iterator[Page]":
+    """An empty page of a browser that knows nothing of earlier ones."""
+    with browser.new_context() as context:
+        yield context.new_page()
 
 
 @dataclass
