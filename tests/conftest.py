@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -136,6 +137,16 @@ def receiving() -> Iterator[Callable[..., Process]]:
     for process in started:
         process.popen.stdout.close()
         process.popen.stderr.close()
+
+
+@contextmanager
+def printing(words: list[str], **more: Any) -> Iterator[Callable[[], str]]:
+    """A process while the block runs; gives what it has printed so far, on stdout and stderr."""
+    with tempfile.TemporaryFile("w+") as file, subprocess.Popen(words, stdout=file, stderr=file, **more) as process:
+        try:
+            yield lambda: os.pread(file.fileno(), 1 << 20, 0).decode()
+        finally:
+            process.terminate()
 
 
 def _collect(stream: Any, take: Callable[[str], None]) -> None:
@@ -267,4 +278,4 @@ def read_request(connection: socket.socket) -> bytes:
     return head + b"\r\n\r\n" + body
 
 
-__all__ = ["BODY", "JSON", "ROOT", "SOON", "Here", "Peer", "Process", "command", "queue", "receiving_here", "wait_for"]
+__all__ = ["BODY", "JSON", "ROOT", "SOON", "Here", "Peer", "Process", "command", "printing", "queue", "receiving_here", "wait_for"]
