@@ -28,7 +28,8 @@ ENDED = (RunState.DONE, RunState.FAILED, RunState.INTERRUPTED)
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One attempt of one handler at one delivery. `error` is a traceback, where it failed."""
+    """One attempt of one handler at one delivery. Where it failed, the first line of `error` says what was raised and
+    where, without values; the others are the traceback."""
 
     handler: str
     attempt: int
@@ -36,6 +37,16 @@ class Run:
     started_at: int | None = None
     milliseconds: float | None = None
     error: str | None = None
+
+    @property
+    def failure(self) -> str | None:
+        """What was raised and where: `ValueError at handlers.py:12`."""
+        return self.error and self.error.partition("\n")[0]
+
+    @property
+    def traceback(self) -> str | None:
+        """Whole, so with the exception's text, which may hold values of the payload."""
+        return self.error and self.error.partition("\n")[2]
 
 
 @dataclass(frozen=True, slots=True)

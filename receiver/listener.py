@@ -1,5 +1,4 @@
-"""The listener: waitress with limits that fit a webhook, told to keep the head of what is too large and to finish what
-had begun.
+"""The listener: waitress with limits that fit a webhook, told to finish what had begun.
 
 In: a WSGI application and a socket. An application that can take several requests together gets those that came
 together, in the listener's own thread: to hand a request to another thread and back takes longer than to answer a
@@ -20,13 +19,11 @@ from functools import partial
 from typing import Any
 
 from waitress import wasyncore
-from waitress.adjustments import Adjustments
-from waitress.buffers import OverflowableBuffer
 from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser
 from waitress.server import create_server
 from waitress.task import WSGITask
-from waitress.utilities import BadRequest, RequestEntityTooLarge
+
+from receiver.parser import Environ, Parser
 
 DRAIN = 16
 """A body of up to so many times the limit is read to its end, so that its sender gets to see the answer; of a larger
@@ -47,11 +44,13 @@ WHOLE = 1 << 20
 THREADS = 4
 """How many requests are answered at the same time by an application that takes one at a time."""
 
-Environ = dict[str, Any]
 Together = Callable[[Sequence[Environ]], None]
 
+CONNECTIONS = 400
+"""With so many open, those that have been quiet for longest are closed to let others in."""
+
 _LIMITS: dict[str, Any] = {
-    "connection_limit": 400,
+    "connection_limit": CONNECTIONS + 100,  # only reached if none of them is idle
     "max_request_header_size": 32 << 10,
     "threads": THREADS,
     "outbuf_high_watermark": 1 << 40,  # the listener's thread must not wait for a client to read its answer
@@ -117,8 +116,8 @@ def serving(
     rounds: Any = _Rounds(together) if together else None
     server: Any = create_server(app, map=channels, sockets=[listener], _dispatcher=rounds, **limits)
     server.adj.send_bytes = WHOLE  # (to give it as a limit is deprecated)
-    parser = staticmethod(partial(_Parser, keep=max_body + 1, refused=refused))
-    server.channel_class = type("Channel", (HTTPChannel,), {"parser_class": parser, "task_class": _Task})
+    parser = staticmethod(partial(Parser, keep=max_body + 1, refused=refused))
+    server.channel_class = type("Channel", (_Channel,), {"parser_class": parser})
     server.handle_accept = partial(_accept_all, server, server.handle_accept)
     if rounds:
         server.pull_trigger = lambda: None  # which wakes the listener's thread; that is the one that would call it
@@ -146,6 +145,7 @@ def _serve(server: Any, channels: dict[int, Any], serve_round: Callable[[], None
     while not stopping.is_set():
         look(1)
         _close_slow(server)
+        _make_room(server)
     _accept_the_last(server)
     until = time.monotonic() + STOP_SECONDS
     quiet = 0
@@ -176,6 +176,14 @@ def _close_slow(server: Any) -> None:
     for channel in list(server.active_channels.values()):
         if channel.request is not None and channel.request.began < begun_before:
             channel.will_close = True
+
+
+def _make_room(server: Any) -> None:
+    if len(server.active_channels) < CONNECTIONS:
+        return
+    idle = [channel for channel in list(server.active_channels.values()) if not channel.requests]
+    for channel in sorted(idle, key=lambda channel: channel.last_activity)[: CONNECTIONS // 10]:
+        channel.will_close = True
 
 
 def _is_busy(channel: Any) -> bool:
@@ -223,64 +231,11 @@ class _Task(WSGITask):
         return environ
 
 
-class _Parser(HTTPRequestParser):
-    """Keeps the first bytes of a body and counts the rest, so that the application can tell of one that is too
-    large."""
+class _Channel(HTTPChannel):
+    """Serves a request that has come whole even if its sender has hung up since, where waitress would drop it."""
 
-    def __init__(self, adj: Adjustments, keep: int, refused: Callable[[int, str], None]) -> None:
-        super().__init__(adj)
-        self.began = time.monotonic()
-        self.environ: Environ | None = None
-        self._keep = keep
-        self._refused = refused
-        self._body: _Head | None = None
+    task_class = _Task
 
-    def parse_header(self, header_plus: bytes) -> None:
-        super().parse_header(header_plus)
-        if self.body_rcv is None:
-            return
-        self._body = self.body_rcv.buf = _Head(self.adj.inbuf_overflow, self._keep)
-        most = self.adj.max_request_body_size - 1
-        if self.content_length > most:
-            self._end_after(most)
-
-    def received(self, data: bytes) -> int:
-        consumed: int = super().received(data)
-        if self.completed and isinstance(self.error, RequestEntityTooLarge):
-            self.error = None  # a chunked one: the application tells
-            self._end_here()
-        if self.completed and self.chunked and self._body is not None:
-            self._set("CONTENT_LENGTH", str(self._body.sent))
-        if self.completed and self.empty:
-            self.empty, self.error = False, BadRequest("blank lines where a request should begin")
-        if self.completed and self.error is not None:
-            self._refused(self.error.code, self.error.body)
-        return consumed
-
-    def _end_after(self, length: int) -> None:
-        """Reads so much of a longer body; its true length stays in the header."""
-        receiver: Any = self.body_rcv
-        self.content_length = receiver.remain = length
-        self._end_here()
-
-    def _end_here(self) -> None:
-        self._set("CONNECTION", "close")  # what follows is the rest of this body, not a request
-
-    def _set(self, header: str, value: str) -> None:
-        headers: Any = self.headers
-        headers[header] = value
-
-
-class _Head(OverflowableBuffer):
-    """A buffer that holds no more than its first `keep` bytes; `sent` counts all."""
-
-    def __init__(self, overflow: int, keep: int) -> None:
-        super().__init__(overflow)
-        self._keep = keep
-        self.sent = 0
-
-    def append(self, data: bytes) -> None:
-        room = self._keep - len(self)
-        self.sent += len(data)
-        if room > 0:
-            super().append(data[:room])
+    def handle_close(self) -> None:
+        if not self.requests:  # else the last one's answer comes back here
+            super().handle_close()

@@ -5,8 +5,6 @@ places in code; the values of a payload, and an exception's text, which may hold
 """
 
 import json
-import re
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -22,7 +20,6 @@ SHORT = 8
 
 _INDENT = " " * 10
 _LONGEST_VALUE = 4000
-_FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
 _VERDICT_MARKS = {
     Verdict.VALID: ("✓", "green"),
     Verdict.UNKNOWN_EVENT: ("?", "yellow"),
@@ -114,7 +111,7 @@ def full_record(entry: Entry) -> dict[str, Any]:
         **entry_record(entry),
         "headers": dict(entry.headers),
         "data": value.get("data") if isinstance(value, dict) else None,
-        "runs": [{**run_record(run), "traceback": run.error} for run in entry.runs],
+        "runs": [{**run_record(run), "traceback": run.traceback} for run in entry.runs],
     }
 
 
@@ -125,7 +122,7 @@ def run_record(run: Run) -> dict[str, Any]:
         "attempt": run.attempt,
         "started_at": run.started_at and iso(run.started_at),
         "milliseconds": run.milliseconds,
-        "error": run.error and _kind_and_place(run.error),
+        "error": run.failure and escape(run.failure),
     }
 
 
@@ -151,7 +148,7 @@ def run_line(run: Run) -> str:
     mark, colour = _RUN_MARKS[run.state]
     took = "" if run.milliseconds is None else f"  {run.milliseconds:.0f} ms"
     again = f"  attempt {run.attempt}" if run.attempt > 1 else ""
-    error = "" if run.error is None else f"  {_kind_and_place(run.error)}"
+    error = "" if run.failure is None else f"  {escape(run.failure)}"
     return f"{style(mark, colour)} {run.handler}  {run.state}{took}{again}{error}"
 
 
@@ -174,7 +171,7 @@ def show_lines(entry: Entry) -> Iterator[str]:
     yield from _section("runs", map(run_line, entry.runs))
     for run in entry.runs:
         yield from _section(
-            f"traceback of {run.handler}, attempt {run.attempt}", map(escape, (run.error or "").splitlines())
+            f"traceback of {run.handler}, attempt {run.attempt}", map(escape, (run.traceback or "").splitlines())
         )
     headers = (f"{escape(name)}: {escape(value, _LONGEST_VALUE)}" for name, value in entry.headers.items())
     yield from _section("headers", headers)
@@ -196,10 +193,3 @@ def _body_lines(entry: Entry) -> Iterator[str]:
         yield escape(entry.body.decode("latin-1"), _LONGEST_VALUE)
     else:
         yield from json.dumps(_body_value(entry), indent=2).replace("\x7f", "\\u007f").splitlines()
-
-
-def _kind_and_place(traceback: str) -> str:
-    kind = escape(traceback.rstrip().rpartition("\n")[2].partition(":")[0])
-    frames = _FRAME.findall(traceback)
-    own = [frame for frame in frames if not frame[0].startswith((sys.prefix, sys.base_prefix, "<"))] or frames
-    return f"{kind} at {escape(own[-1][0].rpartition('/')[2])}:{own[-1][1]}" if own else kind

@@ -16,7 +16,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from receiver.terminal import did_you_mean, write_anyhow
+from receiver.terminal import did_you_mean, printable, write_anyhow
 
 HOST = "127.0.0.1"
 PORT = 8787
@@ -48,7 +48,7 @@ class Failure(click.ClickException):
     exit_code = 2
 
     def __init__(self, error: object) -> None:
-        super().__init__(str(error))
+        super().__init__(printable(str(error)))
 
 
 class Group(click.Group):

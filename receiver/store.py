@@ -158,7 +158,9 @@ def _alone_at(path: Path) -> Iterator[None]:
     with suppress(FileExistsError):
         path.parent.mkdir(mode=0o700, parents=True)
         # What is stored are customers' data: never to be committed by a `git add .` in the user's project.
-        (path.parent / ".gitignore").write_text("*\n")
+        ignored = path.parent / ".gitignore"
+        ignored.touch(mode=0o600)
+        ignored.write_text("*\n")
     for made in missing:
         with _opened(made.parent) as directory:
             os.fsync(directory)  # a new name is durable only when the directory that it is in was synced: fsync(2)

@@ -37,6 +37,11 @@ def escape(text: str, longest: int = LONGEST) -> str:
     return shown if len(shown) <= longest else f"{shown[:longest]}..."
 
 
+def printable(text: str) -> str:
+    """`text`, in which only what no terminal shows is escaped; line breaks stay."""
+    return "".join(one if one.isprintable() or one == "\n" else escape(one) for one in text)
+
+
 def style(text: str, colour: str | None = None, *, bold: bool = False, dim: bool = False) -> str:
     """`text` in a colour where that is wanted: on a TTY, unless NO_COLOR is not empty (https://no-color.org)."""
     return click.style(text, fg=colour, bold=bold or None, dim=dim or None) if _coloured() else text
@@ -90,8 +95,8 @@ def write_anyhow() -> None:
 
 
 def as_json(record: object) -> str:
-    """A record as one line of ASCII JSON, for `--json`."""
-    return json.dumps(record, separators=(", ", ": "))
+    """A record as one line of printable ASCII JSON, for `--json`."""
+    return json.dumps(record, separators=(", ", ": ")).replace("\x7f", "\\u007f")
 
 
 def warn(text: str) -> None:

@@ -7,12 +7,14 @@ HTTP.
 
 import fcntl
 import os
+import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from types import TracebackType
 from typing import TypeVar
 
 from receiver.entry import Claim, Run, RunState
@@ -170,11 +172,19 @@ class Worker:
 
 
 def _call(function: Callable[..., object], claim: Claim) -> str | None:
-    """Runs a handler; its traceback, from its own first frame on, if it raises."""
+    """Runs a handler; if it raises, a line that tells what and where, and its traceback from its own first frame on."""
     try:
         function(claim.delivery)
     except BaseException as error:  # noqa: BLE001 - whatever a handler raises, even SystemExit, is recorded and stops no other
         trace = error.__traceback__.tb_next if error.__traceback__ else None
-        text = "".join(traceback.format_exception(type(error), error, trace))
+        text = "".join([f"{_kind_and_place(error, trace)}\n", *traceback.format_exception(type(error), error, trace)])
         return text.encode(errors="backslashreplace").decode()  # half a surrogate pair, as in undecodable file names
     return None
+
+
+def _kind_and_place(error: BaseException, trace: TracebackType | None) -> str:
+    """`ValueError at handlers.py:12`: without the exception's text, which may hold values of the payload."""
+    frames = traceback.extract_tb(trace)
+    own = [frame for frame in frames if not frame.filename.startswith((sys.prefix, sys.base_prefix, "<"))] or frames
+    place = f" at {Path(own[-1].filename).name}:{own[-1].lineno}" if own else ""
+    return f"{type(error).__qualname__}{place}"

@@ -4,17 +4,19 @@ is told."""
 import json
 import os
 import queue
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
@@ -25,6 +27,8 @@ from receiver.report import Report
 from receiver.server import Server, serve
 
 pytest.register_assert_rewrite("load")
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 ROOT = Path(__file__).resolve().parent.parent
 SOON = 20.0
@@ -136,6 +140,16 @@ def receiving() -> Iterator[Callable[..., Process]]:
         process.popen.stderr.close()
 
 
+@contextmanager
+def printing(words: list[str], **more: Any) -> Iterator[Callable[[], str]]:
+    """A process while the block runs; gives what it has printed so far, on stdout and stderr."""
+    with tempfile.TemporaryFile("w+") as file, subprocess.Popen(words, stdout=file, stderr=file, **more) as process:
+        try:
+            yield lambda: os.pread(file.fileno(), 1 << 20, 0).decode()
+        finally:
+            process.terminate()
+
+
 def _collect(stream: Any, take: Callable[[str], None]) -> None:
     with suppress(ValueError):  # closed under us, at the end of the test
         for line in stream:
@@ -172,6 +186,30 @@ def here(tmp_path: Path) -> Iterator[Here]:
     """A receiver in this process, without handlers."""
     with receiving_here(tmp_path / "state") as receiver:
         yield receiver
+
+
+@pytest.fixture(scope="session")
+def browser() -> "Iterator[Browser]":
+    """A Chromium, to which evil.example is this machine."""
+    chromium = shutil.which("chromium")
+    if not chromium and os.environ.get("CI") != "true":
+        pytest.skip("no chromium is installed; `apt-get install chromium` does it")
+    assert chromium, "CI has to have a chromium: .ci/run installs it"
+    from playwright.sync_api import sync_playwright
+
+    quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+    names = "--host-resolver-rules=MAP evil.example 127.0.0.1"
+    with sync_playwright() as playwright:
+        words = ["--no-sandbox", "--disable-gpu", *quiet, names]
+        with playwright.chromium.launch(executable_path=chromium, args=words) as started:
+            yield started
+
+
+@pytest.fixture
+def page(browser: "Browser") -> "Iterator[Page]":
+    """An empty page of a browser that knows nothing of earlier ones."""
+    with browser.new_context() as context:
+        yield context.new_page()
 
 
 @dataclass
@@ -269,4 +307,17 @@ def read_request(connection: socket.socket) -> bytes:
     return head + b"\r\n\r\n" + body
 
 
-__all__ = ["BODY", "JSON", "ROOT", "SOON", "Here", "Peer", "Process", "command", "queue", "receiving_here", "wait_for"]
+__all__ = [
+    "BODY",
+    "JSON",
+    "ROOT",
+    "SOON",
+    "Here",
+    "Peer",
+    "Process",
+    "command",
+    "printing",
+    "queue",
+    "receiving_here",
+    "wait_for",
+]

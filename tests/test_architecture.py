@@ -74,7 +74,8 @@ ROOMS = {
         "receiver.terminal",
         "receiver.violations",
     },
-    "receiver/listener.py": set(),
+    "receiver/parser.py": set(),
+    "receiver/listener.py": {"receiver.parser"},
     "receiver/server.py": {
         "receiver.contract",
         "receiver.entry",

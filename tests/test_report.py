@@ -12,12 +12,13 @@ from receiver.entry import Entry, Run, RunState
 from receiver.report import Report, delivery_line, entry_record, full_record, run_line, run_marks, show_lines
 from receiver.violations import Violation
 
-TRACEBACK = """Traceback (most recent call last):
+ERROR = """ValueError at handlers.py:12
+Traceback (most recent call last):
   File "/app/handlers.py", line 12, in notify
     raise ValueError(f"no account {iban}")
 ValueError: no account NL91ABNA0417164300
 """
-FAILED = Run("notify", 2, RunState.FAILED, 1_700_000_000_000_000, 3.4, TRACEBACK)
+FAILED = Run("notify", 2, RunState.FAILED, 1_700_000_000_000_000, 3.4, ERROR)
 INVALID = replace(
     entry(id="3f9a2c71d0e4b5a6", body=b'{"event": "a.b", "data": {"iban": "NL91"}}'),
     verdict=Verdict.INVALID,
@@ -82,7 +83,7 @@ def test_text_from_outside_stays_on_its_line(hostile: str) -> None:
     bad = replace(
         INVALID, event=hostile, violations=(Violation(f"/{hostile}", "x", hostile),), headers={hostile: hostile}
     )
-    text = told(replace(bad), replace(FAILED, error=TRACEBACK.replace("ValueError:", f"{hostile}:")))
+    text = told(replace(bad), replace(FAILED, error=f"{hostile} at {ERROR}"))
     assert len(text.splitlines()) == 3
     assert all(len(line) < 600 for line in text.splitlines())
     shown = plain("\n".join(show_lines(replace(bad, runs=(FAILED,)))))

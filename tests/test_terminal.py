@@ -12,7 +12,18 @@ from pathlib import Path
 import pytest
 
 from receiver import terminal
-from receiver.terminal import LONGEST, WAITING_LINES, Printer, as_json, did_you_mean, escape, iso, shorten, style
+from receiver.terminal import (
+    LONGEST,
+    WAITING_LINES,
+    Printer,
+    as_json,
+    did_you_mean,
+    escape,
+    iso,
+    printable,
+    shorten,
+    style,
+)
 
 HOSTILE = [
     "\x1b[31mred",
@@ -35,7 +46,14 @@ def test_text_from_outside_is_printable_ascii(text: str) -> None:
     shown = escape(text)
     assert shown.isascii()
     assert shown.isprintable()
-    assert as_json({"text": text}).isascii()
+    assert as_json({text: text}).isascii()
+    assert as_json({text: text}).isprintable()
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_an_error_keeps_its_lines_and_letters_and_nothing_that_a_terminal_acts_on(text: str) -> None:
+    assert printable(text).replace("\n", "").isprintable()
+    assert printable('é\n\\d {}"') == 'é\n\\d {}"'
 
 
 def test_text_from_outside_is_cut() -> None:
