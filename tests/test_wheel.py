@@ -38,8 +38,8 @@ def test_the_wheel_holds_both_packages_their_data_and_nothing_else(wheel: Path) 
         assert set(archive.namelist()) == meta | code | data | {"receiver/py.typed", "sender/py.typed"}
         scripts = archive.read(f"{info}/entry_points.txt").decode()
         about = archive.read(f"{info}/METADATA").decode()
-    assert "receiver = receiver.cli:main" in scripts
-    assert "sender = sender.cli:main" in scripts
+    assert "receiver = receiver.__main__:main" in scripts
+    assert "sender = sender.__main__:main" in scripts
     assert f"Version: {__version__}" in about
 
 
