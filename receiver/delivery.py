@@ -16,7 +16,7 @@ DEEPEST = 64
 """Objects and arrays nested deeper than this are refused: parsers differ in when they give up."""
 
 # A string that never ends is taken as one too, or each quote in it would be the start of another search to the end.
-_STRING_OR_OTHER = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[^\[\]{}"]+', re.DOTALL)
+_STRING_OR_OTHER = re.compile(r'[^"\[\]{}]+|"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
 
 
 class MalformedBody(Exception):

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 MOST_VIOLATIONS = 100
 """More violations than these of one payload are not listed."""
 
+MOST_POINTED = 64 << 10
+"""Nor those after pointers of so many characters together: a payload's own long keys, each named again and again."""
+
 _DECIDED = ("format", "pattern", "uniqueItems")
 """Keywords that jsonschema-rs decides here too. In Python a pattern such as `^(a+)+$`, or an array of objects that must
 differ, can take hours on a payload made for it; and of formats jsonschema checks some only with a dozen packages more.
@@ -63,7 +66,7 @@ class Explainer:
 
         errors = islice(self._validator.iter_errors(payload), MOST_VIOLATIONS)
         # Of the branches of an anyOf or oneOf, the one that came nearest is what helps its reader.
-        found = dict.fromkeys(_violation(best_match([error]) or error) for error in errors)
+        found = dict.fromkeys(_bounded(_violation(best_match([error]) or error) for error in errors))
         return tuple(found) or self._first(payload)
 
     @cached_property
@@ -88,6 +91,15 @@ class Explainer:
             keyword = str(error.schema_path[-1])
             return (Violation(_pointer(error.instance_path), keyword, f"does not satisfy {keyword}"),)
         return ()
+
+
+def _bounded(violations: Iterable[Violation]) -> Iterator[Violation]:
+    pointed = 0
+    for violation in violations:
+        yield violation
+        pointed += len(violation.pointer)
+        if pointed > MOST_POINTED:
+            return
 
 
 def _undeclared(schema: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -109,6 +109,7 @@ def test_handlers_without_the_name_that_is_wanted_are_refused_before_anything_is
     assert command("receiver", "list", "--run", "pending", "--json").stdout == ""
 
 
+@pytest.mark.slow
 def test_a_busy_receiver_is_waited_for(failed: Process, receiving: Callable[..., Process]) -> None:
     failed.kill()
     Path("busy.py").write_text(HANDLERS + BUSY)

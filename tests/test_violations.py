@@ -71,6 +71,16 @@ def test_a_hostile_body_is_answered_quickly_and_holds_nobody_up(tmp_path: Path) 
         ]
 
 
+def test_a_body_whose_keys_are_long_is_not_answered_with_many_times_its_length(tmp_path: Path) -> None:
+    item = {"additionalProperties": {"type": "integer"}}
+    contract_of(tmp_path, {"a": {"properties": {"data": {"additionalProperties": item}}}})
+    hostile = json.dumps({"event": "a", "data": {"k" * 500_000: {f"m{number}": "x" for number in range(100)}}}).encode()
+    with receiving_here(tmp_path / "state", schemas=tmp_path / "schemas") as here:
+        answer = here.post(hostile, JSON)
+    assert answer.status_code == 422
+    assert len(answer.content) < 3 * len(hostile)
+
+
 ODD = [None, True, 5, -1, 1.5, "", "x", [], {}, [{}], {"x": 1}]
 
 
