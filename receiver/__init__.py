@@ -2,10 +2,11 @@
 
     from receiver import Handlers, create_app
 
-The rooms, in the order of the data: `contract` (schemas, verdicts; `violations` says why) · `delivery` (strict JSON) ·
-`entry` and `inbox` (the durable store, on `store`) · `intake` (the hook) · `handlers` (what users register) · `worker`
-(runs them), `retry` (again) · `listener` (waitress) · `server` (wires all together) · `report` and `terminal` (what is
-told) · `settings` and `cli` (the command) · `demo`.
+The rooms, in the order of the data: `parser` and `listener` (HTTP) · `intake` (the hook) · `delivery` (strict JSON) ·
+`contract` (schemas, verdicts; `violations` says why) · `entry`, `inbox`, `runs` and `uptime` (the durable store, on
+`store` and `commits`) · `handlers` (what users register) · `worker` (runs them), `retry` and `quarantine` (again) ·
+`inspector` (health) · `server` (wires all together) · `report` and `terminal` (what is told) · `settings` and `cli`
+(the command) · `demo`.
 
 Names are imported on first use, so that importing this package costs nothing.
 """
