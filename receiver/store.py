@@ -4,6 +4,7 @@ All writes of a process go through one connection (`commits`), and `write` retur
 Knows nothing of deliveries or attempts: tables and statements come from outside.
 """
 
+import errno
 import fcntl
 import os
 import sqlite3
@@ -26,9 +27,17 @@ _REMEDIES = {
     sqlite3.SQLITE_READONLY: "it may not be written; mend the permissions or choose another --state",
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened; mend the permissions or choose another --state",
     sqlite3.SQLITE_BUSY: "another process holds it; wait for that to end or stop it",
-    sqlite3.SQLITE_CORRUPT: "the file is damaged; move it away (and keep it), a new one will be made",
-    sqlite3.SQLITE_NOTADB: "the file is no SQLite database; move it away, a new one will be made",
+    sqlite3.SQLITE_CORRUPT: "the file is damaged; move it and its -wal away (and keep both), a new one will be made",
+    sqlite3.SQLITE_NOTADB: "it is no SQLite database; move it and its -wal away (and keep both), one will be made",
 }
+_CODES = {
+    errno.ENOSPC: sqlite3.SQLITE_FULL,
+    errno.EDQUOT: sqlite3.SQLITE_FULL,
+    errno.EIO: sqlite3.SQLITE_IOERR,
+    errno.EROFS: sqlite3.SQLITE_READONLY,
+    errno.EISDIR: sqlite3.SQLITE_NOTADB,
+}
+"""What the operating system says, in SQLite's words."""
 
 
 def now() -> int:
@@ -47,6 +56,10 @@ class StoreError(Exception):
 
 class _GoneError(OSError):
     """The file was deleted or moved while it was in use."""
+
+
+class _LeftoverError(OSError):
+    """The file is not there, but the log of what was written to it last is."""
 
 
 class Store:
@@ -129,23 +142,26 @@ class Store:
             raise _GoneError(f"{self.path} is another file now")
 
     def _failure(self, error: BaseException) -> StoreError:
+        log = _log_of(self.path).name
         remedy = _REMEDIES.get(_code(error))
         if isinstance(error, _GoneError):
-            remedy = "the file was deleted or moved while it was in use; restart, and a new one will be made"
-        elif isinstance(error, OSError):
-            remedy = "mend the permissions or choose another --state"
+            remedy = f"it was deleted or moved while it was in use; restart with it back, or with {log} moved away too"
+        elif isinstance(error, _LeftoverError):
+            remedy = f"put it back beside {log}, which holds its last entries, or move that away too (and keep it)"
         return StoreError(f"{self.path}: {remedy} ({error})" if remedy else f"{self.path}: {error}")
 
 
 def _code(error: BaseException) -> int:
-    """The primary one of SQLite's result codes (https://sqlite.org/rescode.html); 0 for an error that is not
-    SQLite's."""
+    """The primary one of SQLite's result codes (https://sqlite.org/rescode.html), also for what the operating system
+    says; 0 for any other error."""
+    if isinstance(error, OSError):
+        return _CODES.get(error.errno or 0, sqlite3.SQLITE_CANTOPEN)
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
 def _is_of_the_file(error: BaseException) -> bool:
     """Whether it would befall any statement, so that trying another one only takes time."""
-    return isinstance(error, OSError) or _code(error) in _REMEDIES
+    return _code(error) in _REMEDIES
 
 
 @contextmanager
@@ -155,20 +171,31 @@ def _alone_at(path: Path) -> Iterator[None]:
     SQLite does not wait when two switch a new file to WAL at once.
     """
     missing = [directory for directory in path.parents if not directory.exists()]
+    # What is stored are customers' data: never to be committed by a `git add .` in the user's project.
+    ignored = path.parent / ".gitignore"
     with suppress(FileExistsError):
         path.parent.mkdir(mode=0o700, parents=True)
-        # What is stored are customers' data: never to be committed by a `git add .` in the user's project.
-        ignored = path.parent / ".gitignore"
         ignored.touch(mode=0o600)
+    if ignored.exists() and not ignored.stat().st_size:  # new, or the disk was full when it was
         ignored.write_text("*\n")
     for made in missing:
         with _opened(made.parent) as directory:
             os.fsync(directory)  # a new name is durable only when the directory that it is in was synced: fsync(2)
     with _opened(path.parent) as directory:
         fcntl.flock(directory, fcntl.LOCK_EX)
+        if _size(_log_of(path)) and not _size(path):  # SQLite would throw the log away
+            raise _LeftoverError(f"{path.name} is missing or empty")
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite gives -wal and -shm the same mode
         os.fsync(directory)
         yield
+
+
+def _log_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 @contextmanager

@@ -6,6 +6,7 @@ whole microseconds since 1970, UTC.
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -27,6 +28,9 @@ BEAT_SECONDS = 5.0
 
 LATE = 3
 """So many beats without a word, and nobody was up: the process was dead, or the machine asleep."""
+
+_CLOCK: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""Nobody sets it, and it goes on while the machine sleeps: on Linux the former does so, on macOS the latter."""
 
 _SAY = """
 INSERT INTO uptime (id, since, until, ended) VALUES (:id, :at, :at, :ended)
@@ -55,6 +59,8 @@ def gaps(windows: Iterable[Window], at: int) -> Iterator[Gap]:
     """What no window covers, from the first one's start to the moment `at`; the windows by their start."""
     up_until: int | None = None
     for window in windows:
+        if window.since > at:  # as a clock said that was ahead, and has been set since
+            break
         if up_until is not None and window.since > up_until:
             yield Gap(up_until, window.since)
         is_up = not (window.ended or is_late(window.until, at))
@@ -90,6 +96,11 @@ class Uptime:
         return last
 
 
+def ticks() -> float:
+    """Seconds that have passed since some moment, whatever became of the wall clock."""
+    return time.clock_gettime(_CLOCK)
+
+
 class Heart:
     """Says every `beat_seconds` that the receiver is up, from `start` until `close`.
 
@@ -103,7 +114,7 @@ class Heart:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heart", daemon=True)
         self._window = new_id()
-        self._said = 0
+        self._said, self._ticks = now(), ticks()
         self._heard = False
 
     def start(self, *, alone: bool) -> Gap | None:
@@ -111,7 +122,7 @@ class Heart:
         last = self._uptime.end() if alone else None
         self._say()
         self._thread.start()
-        return Gap(last, self._said) if last else None
+        return Gap(last, self._said) if last and last < self._said else None
 
     def beats(self) -> bool:
         """Whether the inbox took the last word, so that it would take a delivery as well."""
@@ -127,18 +138,23 @@ class Heart:
     def _beat(self) -> None:
         while not self._stopping.wait(self._beat_seconds):
             if self._is_late():
-                self._slept(Gap(self._said, now()))
+                at = now()
+                self._slept(Gap(at - self._silence(), at))
                 self._window = new_id()
             self._say()
 
     def _say(self, *, ended: bool = False) -> None:
-        at = now()
+        at, at_ticks = now(), ticks()
         try:
             self._uptime.say(self._window, at, ended=ended)
         except StoreError:  # `beats` tells
             self._heard = False
         else:
-            self._heard, self._said = True, at
+            self._heard, self._said, self._ticks = True, at, at_ticks
+
+    def _silence(self) -> int:
+        """How long ago the last word was, in microseconds; the wall clock would not know, since it can be set."""
+        return int((ticks() - self._ticks) * 1e6)
 
     def _is_late(self) -> bool:
-        return is_late(self._said, now(), self._beat_seconds)
+        return is_late(0, self._silence(), self._beat_seconds)

@@ -160,13 +160,15 @@ class Worker:
             self._report.run(claim.delivery, run)
 
     def _durably(self, action: Callable[[], T]) -> T | None:
-        """Repeats what the inbox could not take (a full disk) until it does; None when the worker is stopped
-        meanwhile."""
+        """Repeats what the inbox could not take (a full disk) until it does, and tells why, once; None when the worker
+        is stopped meanwhile."""
+        told = ""
         while True:
             try:
                 return action()
             except (StoreError, OSError) as error:
-                self._report.trouble(f"the worker waits: {error}")
+                if told != (told := str(error)):
+                    self._report.trouble(f"the worker waits: {error}")
                 if self._stopping.wait(POLL_SECONDS):
                     return None
 

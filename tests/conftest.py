@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -118,11 +118,12 @@ class Process:
 
 @pytest.fixture
 def receiving() -> Iterator[Callable[..., Process]]:
-    """Starts `receiver run --json --port 0 ...` in a process of its own; it is killed at the end, if it still lives."""
+    """Starts `receiver run --json --port 0 ...` in a process of its own (`within` a command that becomes it); it is
+    killed at the end, if it still lives."""
     started: list[Process] = []
 
-    def start(*options: str, **more: Any) -> Process:
-        words = [sys.executable, "-m", "receiver", "run", "--json", "--port", "0", *options]
+    def start(*options: str, within: Sequence[str] = (), **more: Any) -> Process:
+        words = [*within, sys.executable, "-m", "receiver", "run", "--json", "--port", "0", *options]
         popen = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more)
         process = Process(popen)
         started.append(process)

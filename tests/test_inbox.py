@@ -90,6 +90,21 @@ def test_runs_are_claimed_in_the_order_of_storing_and_only_for_handlers_that_are
     assert inbox.entry(first.id).runs[1].state == "pending"
 
 
+def test_a_clock_that_jumped_changes_no_order_of_claims_and_neither_hides_nor_prunes_what_came_last(
+    inbox: Inbox,
+) -> None:
+    hour = 3_600_000_000
+    ahead, behind = entry(received_at=now() + hour, runs=pending("f")), entry(received_at=now(), runs=pending("f"))
+    put(inbox, ahead, behind)
+    claims = inbox.runs.claims(["f"], most=32)
+    assert [claim.delivery.id for claim in claims] == [ahead.id, behind.id]
+    assert {one.id for one in inbox.entries(since=now() - hour)} == {ahead.id, behind.id}
+    for claim in claims:
+        inbox.runs.finish(claim, Run("f", 1, RunState.DONE, 1, 1.0))
+    assert list(inbox.settled(now() - hour)) == []
+    assert inbox.older(now()) == 1
+
+
 def test_a_claim_carries_the_delivery_as_a_handler_gets_it(inbox: Inbox) -> None:
     stored = entry(runs=pending("f"))
     put(inbox, stored)

@@ -241,9 +241,37 @@ def test_a_file_of_an_older_version_is_brought_up_and_keeps_what_it_holds(path: 
 def test_what_is_no_database_is_refused_with_a_remedy_and_left_as_it_is(path: Path) -> None:
     path.parent.mkdir()
     path.write_bytes(b"these are not the bytes of a database" * 100)
-    with pytest.raises(StoreError, match="no SQLite database; move it away"):
+    with pytest.raises(StoreError, match="no SQLite database; move it and its -wal away"):
         Store(path, [TABLES])
     assert path.read_bytes().startswith(b"these are not")
+
+
+@pytest.mark.parametrize("left", [None, b""])
+def test_a_log_without_its_file_is_never_thrown_away(path: Path, left: bytes | None) -> None:
+    """What was acknowledged last is in it, and SQLite deletes it when it makes a new file beside it."""
+    process = multiprocessing.get_context("spawn").Process(target=_write_and_die, args=(path,))
+    process.start()
+    process.join(60)
+    moved = path.rename(path.with_name("moved"))
+    if left is not None:
+        path.write_bytes(left)
+    with pytest.raises(StoreError, match=r"put it back beside notes.db-wal, .* or move that away too"):
+        Store(path, [TABLES])
+    moved.rename(path)
+    with closing(Store(path, [TABLES])) as store:
+        assert [row["id"] for row in store.read("SELECT id FROM note")] == ["acknowledged"]
+
+
+def _write_and_die(path: Path) -> None:
+    insert(Store(path, [TABLES]), "acknowledged")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_git_never_sees_it_even_if_the_disk_was_full_when_the_directory_was_made(path: Path) -> None:
+    path.parent.mkdir()
+    (path.parent / ".gitignore").touch()
+    Store(path, [TABLES]).close()
+    assert (path.parent / ".gitignore").read_text() == "*\n"
 
 
 def test_a_place_where_no_directory_can_be_is_told(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from conftest import Process, command, receiving_here, wait_for
 
 from receiver.inbox import Inbox
 from receiver.store import now
-from receiver.uptime import BEAT_SECONDS, LATE, Gap, Heart, Window, gaps
+from receiver.uptime import BEAT_SECONDS, LATE, Gap, Heart, Window, gaps, ticks
 
 SECOND = 1_000_000
 LONG = int(BEAT_SECONDS * LATE * SECOND) + 1
@@ -70,6 +70,52 @@ class TestHeart:
         wait_for(lambda: len(inbox.uptime.windows()) > 1, "a window of its own")
         heart.close()
         assert slept[0].until - slept[0].since > 0.3 * LATE * SECOND
+
+    @pytest.mark.parametrize("jump", [3600 * SECOND, -3600 * SECOND])
+    def test_a_clock_that_is_set_makes_no_gap(self, inbox: Inbox, monkeypatch: pytest.MonkeyPatch, jump: int) -> None:
+        slept: list[Gap] = []
+        beats: list[int] = []
+
+        def jumped() -> int:
+            beats.append(now() + jump)
+            return beats[-1]
+
+        with closing(Heart(inbox.uptime, slept.append, beat_seconds=0.01)) as heart:
+            heart.start(alone=True)
+            monkeypatch.setattr("receiver.uptime.now", jumped)
+            wait_for(lambda: len(beats) > 2, "some beats")
+            assert heart.beats()
+        (window,) = inbox.uptime.windows()
+        assert (slept, list(gaps([window], window.until))) == ([], [])
+
+    @pytest.mark.parametrize("jump", [0, 7200 * SECOND, -7200 * SECOND])
+    def test_a_sleep_is_a_gap_of_its_length_whatever_became_of_the_clock(
+        self, inbox: Inbox, monkeypatch: pytest.MonkeyPatch, jump: int
+    ) -> None:
+        slept: list[Gap] = []
+        with closing(Heart(inbox.uptime, slept.append, beat_seconds=0.01)) as heart:
+            heart.start(alone=True)
+            monkeypatch.setattr("receiver.uptime.now", lambda: now() + 3600 * SECOND + jump)
+            monkeypatch.setattr("receiver.uptime.ticks", lambda: ticks() + 3600)
+            wait_for(lambda: len(inbox.uptime.windows()) == 2, "a window of its own")
+        (gap,) = slept
+        assert 3600 * SECOND < gap.until - gap.since < 3610 * SECOND
+
+    def test_one_that_has_not_said_a_word_yet_tells_of_no_gap_before_its_start(self, inbox: Inbox) -> None:
+        slept: list[Gap] = []
+        started = now()
+        moved = inbox.path.rename(inbox.path.with_name("away"))
+        with closing(Heart(inbox.uptime, slept.append, beat_seconds=0.01)) as heart:
+            assert heart.start(alone=False) is None
+            wait_for(lambda: slept, "the beats to be late")
+            moved.rename(inbox.path)
+        assert all(gap.since >= started for gap in slept)
+
+    def test_a_last_word_from_the_future_is_no_gap(self, inbox: Inbox) -> None:
+        inbox.uptime.say("a", now() + 3600 * SECOND)
+        with closing(Heart(inbox.uptime, slept=lambda gap: None)) as heart:
+            assert heart.start(alone=True) is None
+            assert list(gaps(inbox.uptime.windows(), now())) == []
 
     def test_a_clock_that_jumps_back_shortens_no_window(self, inbox: Inbox) -> None:
         inbox.uptime.say("a", 100)

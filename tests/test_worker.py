@@ -169,6 +169,28 @@ def test_a_takeover_that_meets_a_locked_file_still_interrupts_what_was_running(i
     assert inbox.entry(begun.id).runs[0].state == "interrupted"
 
 
+def test_what_the_inbox_does_not_take_is_told_once_however_often_it_is_tried(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("receiver.worker.POLL_SECONDS", 0.01)
+    inbox._store._writer.execute("PRAGMA busy_timeout = 10")
+    tried: list[str] = []
+
+    def hold(delivery: Delivery) -> None:
+        other.execute("BEGIN IMMEDIATE")
+        inbox._store._writer.set_trace_callback(tried.append)
+
+    put(inbox, entry(runs=pending("hold")))
+    with (
+        closing(sqlite3.connect(inbox.path, isolation_level=None, check_same_thread=False)) as other,
+        working(inbox, handlers_of(hold)) as (_, told),
+    ):
+        wait_for(lambda: tried.count("BEGIN IMMEDIATE") > 3, "it to be tried again and again")
+        other.execute("COMMIT")
+        wait_for(lambda: ended(inbox, 1), "the outcome")
+    assert len([line for line in told if line["type"] == "trouble"]) == 1
+
+
 def test_a_worker_outlives_a_state_directory_that_is_away_for_a_while(inbox: Inbox, tmp_path: Path) -> None:
     leader = Worker(inbox, handlers_of(), Report(lambda line: None), Lock(inbox.path.parent))
     assert leader.lead()
