@@ -4,6 +4,7 @@ All writes of a process go through one connection (`commits`), and `write` retur
 Knows nothing of deliveries or attempts: tables and statements come from outside.
 """
 
+import errno
 import fcntl
 import os
 import sqlite3
@@ -132,14 +133,16 @@ class Store:
         remedy = _REMEDIES.get(_code(error))
         if isinstance(error, _GoneError):
             remedy = "the file was deleted or moved while it was in use; restart, and a new one will be made"
-        elif isinstance(error, OSError):
+        elif isinstance(error, OSError) and not remedy:
             remedy = "mend the permissions or choose another --state"
         return StoreError(f"{self.path}: {remedy} ({error})" if remedy else f"{self.path}: {error}")
 
 
 def _code(error: BaseException) -> int:
-    """The primary one of SQLite's result codes (https://sqlite.org/rescode.html); 0 for an error that is not
-    SQLite's."""
+    """The primary one of SQLite's result codes (https://sqlite.org/rescode.html), also where the system says that the
+    disk is full; 0 for another error that is not SQLite's."""
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return sqlite3.SQLITE_FULL
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
