@@ -113,3 +113,12 @@ def test_every_command_has_a_help_text_for_each_option() -> None:
         for sub in group.commands.values():
             assert sub.help
             assert all(param.help for param in sub.params if isinstance(param, click.Option))
+
+
+def test_every_promise_names_a_test_that_is_there() -> None:
+    _, _, table = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").partition("| promise | test |\n|---|---|\n")
+    for row in table.partition("\n\n")[0].splitlines():
+        promise, tests = row.strip("| ").split(" | ")
+        named = re.findall(r"`(test_\w+\.py)`", tests)
+        assert named, promise
+        assert all((ROOT / "tests" / name).is_file() for name in named), promise

@@ -43,9 +43,10 @@ def retry(
     state: Path,
     as_records: bool,
 ) -> None:
-    """Run handlers again: for these deliveries, or for all whose run failed or was interrupted.
+    """Run handlers again.
 
-    A receiver that runs on the same inbox does it; else this command does, with --handlers. Every attempt is kept.
+    For these deliveries, or for all whose run failed or was interrupted. A receiver that runs on the same inbox
+    does it; else this command does, with --handlers. Every attempt is kept.
 
     Exit codes: 0 all done, 1 a handler failed again, 2 usage, or nobody to run them.
     """
@@ -83,10 +84,11 @@ def _tell_of_runs(runs: Iterable["tuple[Latest, Run]"], as_records: bool) -> boo
 @state_option
 @json_option
 def judge(since: int | None, dry_run: bool, schemas: Path | None, state: Path, as_records: bool) -> None:
-    """Judge again what is in quarantine, after a schema was mended (or --schemas names other ones).
+    """Judge again what is in quarantine.
 
-    Each body that was stored whole is judged anew, also one that came with another Content-Type. What is now valid goes
-    to its handlers, once: a running receiver takes it at once, the next one at its start.
+    After a schema was mended, or with other --schemas: each body that was stored whole is judged anew, also one
+    that came with another Content-Type. What is now valid goes to its handlers, once: a running receiver takes it
+    at once, the next one at its start.
     """
     from receiver.report import delivery_line, entry_record, violation_lines
 

@@ -21,10 +21,10 @@ from receiver.terminal import as_json
 @state_option
 @json_option
 def prune(before: int, verdict: str | None, dry_run: bool, state: Path, as_records: bool) -> None:
-    """Delete old deliveries for good, with their runs; also while a receiver runs.
+    """Delete old deliveries for good.
 
-    One whose handlers have not run stays. The freed room is overwritten and used for what comes next; the file does not
-    shrink.
+    With their runs, and also while a receiver runs. One whose handlers have not run stays. The freed room is
+    overwritten and used for what comes next; the file does not shrink.
     """
     with closing(Inbox.existing(state)) as inbox:
         older = inbox.older(before, verdict)

@@ -45,6 +45,8 @@ def log(limit: int, unknown: bool, state: Path, as_records: bool) -> None:
         attempts = ledger.attempts(limit=limit, state=State.UNKNOWN if unknown else None)
     for attempt in attempts:
         click.echo(as_json(attempt_record(attempt)) if as_records else attempt_line(attempt, dated=True))
+    if not attempts and not as_records:
+        click.echo("Nothing is unknown." if unknown else "Nothing was sent yet.", err=True)
 
 
 @click.command()

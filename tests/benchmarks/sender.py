@@ -93,7 +93,9 @@ def starts(folder: Path, url: str) -> Iterator[str]:
 
 def run(folder: Path, *words: str) -> None:
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, *words], cwd=folder, env=env, stdout=subprocess.DEVNULL, timeout=PATIENCE, check=True)
+    subprocess.run(
+        [sys.executable, *words], cwd=folder, env=env, stdout=subprocess.DEVNULL, timeout=PATIENCE, check=True
+    )
 
 
 def seconds(action: Action) -> float:
