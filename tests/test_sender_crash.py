@@ -133,10 +133,10 @@ def gone() -> None:
 @pytest.mark.parametrize(
     ("spoil", "remedy"),
     [
-        (damaged, "the file is damaged; move it away"),
-        (no_database, "the file is no SQLite database; move it away"),
+        (damaged, "the file is damaged; move it and its -wal away"),
+        (no_database, "it is no SQLite database; move it and its -wal away"),
         (of_a_newer_version, "upgrade enablenow-webhooks or choose another --state"),
-        (gone, "mend the permissions or choose another --state"),
+        (gone, "it is no SQLite database; move it and its -wal away"),
     ],
 )
 @pytest.mark.parametrize("count", [1, 50])

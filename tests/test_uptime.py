@@ -80,7 +80,7 @@ class TestHeart:
             beats.append(now() + jump)
             return beats[-1]
 
-        with closing(Heart(inbox.uptime, slept.append, beat_seconds=0.01)) as heart:
+        with closing(Heart(inbox.uptime, slept.append, beat_seconds=0.3)) as heart:
             heart.start(alone=True)
             monkeypatch.setattr("receiver.uptime.now", jumped)
             wait_for(lambda: len(beats) > 2, "some beats")
