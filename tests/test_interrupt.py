@@ -31,7 +31,7 @@ def interrupted(process: "subprocess.Popen[str]") -> tuple[int, str, str | None]
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=SOON)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10  # of the 20 s that it would have waited
     assert "Traceback" not in errors
     told = json.loads(output)
     assert json.loads(command("sender", "show", "X", "--json").stdout) == told
