@@ -44,7 +44,7 @@ FROM delivery WHERE verdict = 'valid'
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory(dir=ROOT) as folder:
+    with tempfile.TemporaryDirectory(dir=ROOT, prefix=".bench-") as folder:
         states = [filled(Path(folder, str(size)), size) for size in (SMALL, LARGE)]
         inboxes = [Inbox(state) for state in states]
         print(f"{'':34} | {SMALL:>9,} | {LARGE:>9,} | ratio")

@@ -61,7 +61,7 @@ def main() -> None:
     data = {"transactions": [transaction(number) for number in range(TRANSACTIONS)]}
     body = json.dumps({"event": EVENT, "data": data}).encode()
     print(f"{TRANSACTIONS:,} transactions, {len(body) / 1000:,.0f} kB; medians of {ROUNDS} rounds")
-    with tempfile.TemporaryDirectory(dir=ROOT) as temporary, ExitStack() as stack:
+    with tempfile.TemporaryDirectory(dir=ROOT, prefix=".bench-") as temporary, ExitStack() as stack:
         folder, schemas = Path(temporary), Path(temporary, "schemas")
         schemas.mkdir()
         (schemas / f"{EVENT}.json").write_text(json.dumps(SCHEMA), encoding="utf-8")

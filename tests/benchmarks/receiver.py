@@ -33,7 +33,7 @@ WARM_UP_SECONDS = 0.5
 
 def main() -> None:
     options = arguments()
-    with tempfile.TemporaryDirectory(dir=ROOT) as temporary, ExitStack() as stack:
+    with tempfile.TemporaryDirectory(dir=ROOT, prefix=".bench-") as temporary, ExitStack() as stack:
         folder = Path(temporary)
         if options.install:
             install(folder)

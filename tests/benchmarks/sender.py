@@ -46,7 +46,7 @@ Action = Callable[[], object]
 
 def main() -> None:
     print(f"{os.cpu_count()} cores, Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}")
-    with tempfile.TemporaryDirectory(dir=ROOT) as temporary, sink(Path(temporary)) as server:
+    with tempfile.TemporaryDirectory(dir=ROOT, prefix=".bench-") as temporary, sink(Path(temporary)) as server:
         url = "http://{}:{}/".format(*server.address)
         for line in chain(posts(Path(temporary), url), starts(Path(temporary), url)):
             print(line, flush=True)
