@@ -156,7 +156,6 @@ def fire(
 
     from sender.fire import fire as fire_once
     from sender.post import Poster, prepare
-    from sender.volley import Volley
 
     target = prepare(url, _header_pairs(headers), authorities)
     with closing(Ledger(state)) as ledger, Poster(timeout) as poster:
@@ -164,6 +163,8 @@ def fire(
             ended = fire_once(ledger, poster, target, next(attempts))
             click.echo(as_json(attempt_record(ended)) if as_records else "\n".join(fired_lines(ended)))
             sys.exit(exit_code(ended))
+        from sender.volley import Volley
+
         volley = Volley(ledger, poster, concurrency=concurrency, rate=rate)
         sys.exit(_fire_all(volley, ((target, attempt) for attempt in attempts), count, as_records=as_records))
 
