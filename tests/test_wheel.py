@@ -50,7 +50,8 @@ def test_it_runs_from_an_installed_wheel(wheel: Path, tmp_path: Path, receiving:
     env = {**os.environ, "PYTHONPATH": str(site)}
     receiver = receiving("--demo", env=env)
     wait_for(lambda: any("That was every sample" in line for line in receiver.errors), "the demo to end")
-    assert len(receiver.find(type="run", state="done")) == len(list(site.rglob("samples/*/*.json")))
+    samples = len(list(site.rglob("samples/*/*.json")))
+    wait_for(lambda: len(receiver.find(type="run", state="done")) == samples, "each sample's handler")
     fired = command("sender", "fire", "transactions.fetched", "--to", receiver.url, "--json", env=env)
     assert json.loads(fired.stdout)["status"] == 202
     where = subprocess.run(
