@@ -1,5 +1,6 @@
 """Text from outside, planted wherever a terminal may show it: no command lets it act on that, or begin a line."""
 
+import itertools
 import json
 import re
 import socket
@@ -14,7 +15,7 @@ import requests
 from conftest import JSON, SOON, Peer, Process, printing, wait_for
 
 HOSTILE = "\x1b[31m\x1b]0;title\x07\r\nFORGED\u2028FORGED\x85FORGED\u202e\x00\x7f\x9b2J\ufeff"
-OURS = set("✓✗·…")
+OURS = set("✓✗·…") | {chr(block) for block in range(0x2580, 0x2590)}  # the bars of a tally
 HANDLERS = f"""
 from receiver import Handlers
 handlers = Handlers()
@@ -102,7 +103,9 @@ def test_no_command_prints_anything_of_the_inbox_that_acts_on_a_terminal(receivi
 def test_the_sender_prints_nothing_of_an_answer_or_of_data_that_acts_on_a_terminal(peer: Callable[..., Peer]) -> None:
     odd = HOSTILE.encode()
     head = b"HTTP/1.1 %s \x1b[31mFORGED\r\nDelivery-Id: \x1b[31m\x9b\r\nLocation: http://\x1b[31m\x9b/\r\n\r\n"
-    answers = iter([head % b"302" + odd, head % b"202" + odd, head % b"500" + odd, b"\x1b[31m\x9b nonsense\r\n\r\n"])
+    answers = itertools.cycle(
+        [head % b"302" + odd, head % b"202" + odd, head % b"500" + odd, b"\x1b[31m\x9b nonsense\r\n\r\n"]
+    )
 
     def answer(line: socket.socket) -> None:
         line.sendall(next(answers))
@@ -110,7 +113,7 @@ def test_the_sender_prints_nothing_of_an_answer_or_of_data_that_acts_on_a_termin
 
     url = peer(answer).url
     fire = ["sender", "fire", "transactions.fetched", "--to", url]
-    for words in (fire, fire, [*fire, "--json"], fire):
+    for words in (fire, fire, [*fire, "--json"], fire, [*fire, "--count", "4"], [*fire, "--count", "4", "--json"]):
         assert is_clean(output(*words))
     (newest, *_) = map(json.loads, output("sender", "log", "--json").splitlines())
     for look in (["log"], ["log", "--json"], ["show", newest["id"]], ["show", newest["id"], "--json"]):

@@ -3,6 +3,7 @@ files, and no name from outside leads out of its directory."""
 
 import json
 import stat
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,17 @@ handlers = Handlers()
 @handlers.on("transactions.fetched")
 def raises(delivery):
     raise ValueError(delivery.data, delivery.headers, delivery.body)
+
+@handlers.on("transactions.fetched")
+def raises_on_several_lines(delivery):
+    text = delivery.data["externalUserId"]
+    error = ValueError(f"first\\n{text}\\n  File {text!r}, line 1")
+    error.add_note(text)
+    raise error from KeyError(text)
+
+@handlers.on("transactions.fetched")
+def raises_several(delivery):
+    raise ExceptionGroup(delivery.data["externalUserId"], [KeyError(delivery.data["externalUserId"])])
 """
 VALID = {"consentId": "c2d1f8a4-0b5e-4f0e-9b7a-6e7d3c1f2a90", "userId": None, "externalUserId": SECRET, "extra": SECRET}
 BODIES = [
@@ -46,7 +58,9 @@ def test_a_running_receiver_prints_no_value_of_what_it_received(as_json: list[st
             assert requests.post(url, body, headers=headers, timeout=SOON).status_code < 500
         requests.post(url, BODIES[0], headers={"Content-Type": SECRET}, timeout=SOON)
         requests.get(f"{url}?iban={SECRET}", headers=headers, timeout=SOON)
-        wait_for(lambda: "failed" in shown() and "405" in shown(), "the handler's failure and the last refusal")
+        wait_for(
+            lambda: shown().count("failed") == 3 and "405" in shown(), "the handlers' failures and the last refusal"
+        )
         assert SECRET not in shown()
     assert (
         SECRET
@@ -85,6 +99,29 @@ def test_no_name_from_outside_leads_out_of_its_directory(name: str) -> None:
         assert (ended.returncode, ended.stdout) == (2, "")
         assert SECRET not in ended.stderr
         assert "Traceback" not in ended.stderr
+
+
+OPENED = """
+import sys
+sys.addaudithook(lambda event, args: event == "open" and print("opened", repr(args[0]), file=sys.stderr))
+from sender.cli import main
+main({words})
+"""
+
+
+@pytest.mark.parametrize("name", ["../outside", "../../outside", "../../../outside"])
+@pytest.mark.parametrize("words", [["NAME"], ["a", "--sample", "NAME"], ["NAME", "--sample", "NAME"]])
+def test_a_name_from_outside_is_not_even_opened(name: str, words: list[str]) -> None:
+    inside = ["own/schemas/a.json", "own/samples/a/default.json"]
+    for place in (*inside, "outside.json", "own/outside.json", "outside/default.json", "own/outside/default.json"):
+        Path(place).parent.mkdir(parents=True, exist_ok=True)
+        Path(place).write_text('{"event": "a", "data": {}}' if "default" in place else "{}")
+    words = ["fire", *(word.replace("NAME", name) for word in words), "--schemas", "own/schemas", "--dry-run"]
+    code = [sys.executable, "-c", OPENED.format(words=words)]
+    ended = subprocess.run(code, capture_output=True, text=True, timeout=SOON, check=False)
+    opened = {line for line in ended.stderr.splitlines() if line.startswith("opened ")}
+    assert [line for line in opened if inside[0] in line]
+    assert not [line for line in opened if "outside" in line]
 
 
 def test_a_delivery_whose_event_is_a_path_is_kept_and_opens_nothing() -> None:
