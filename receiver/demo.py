@@ -7,6 +7,7 @@ imported.
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,9 +15,14 @@ from shlex import join as quoted
 from shutil import which
 
 from receiver.contract import Contract
+from receiver.entry import RunState
 from receiver.server import Server
 from receiver.settings import HOOK, STATE
 from receiver.terminal import shorten, style
+
+PATIENCE_SECONDS = 1.0
+
+_NOT_ENDED = (RunState.PENDING, RunState.RUNNING)
 
 
 def handlers_file() -> str:
@@ -54,7 +60,15 @@ def _fire(server: Server, event: str, sample: str, write: Callable[[str], None])
     places = ["--to", server.url, "--state", _state(server), "--schemas", str(server.contract.directory)]
     command = [sys.executable, "-m", "sender", *chosen, *places]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
+    _let_handlers_end(server)
     write((ended.stdout + ended.stderr).rstrip())
+
+
+def _let_handlers_end(server: Server) -> None:
+    """So that what the receiver tells of an event stands together; soon, or the demo goes on without."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < until and any(server.inbox.runs.count(state) for state in _NOT_ENDED):
+        time.sleep(0.01)
 
 
 def _places(server: Server) -> list[str]:

@@ -91,7 +91,13 @@ ROOMS = {
         "receiver.uptime",
         "receiver.worker",
     },
-    "receiver/demo.py": {"receiver.contract", "receiver.server", "receiver.settings", "receiver.terminal"},
+    "receiver/demo.py": {
+        "receiver.contract",
+        "receiver.entry",
+        "receiver.server",
+        "receiver.settings",
+        "receiver.terminal",
+    },
     "receiver/cli/__init__.py": {
         "receiver",
         "receiver.cli.again",

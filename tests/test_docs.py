@@ -69,7 +69,8 @@ def test_the_session_in_the_readme_is_what_a_newcomer_sees(tmp_path: Path) -> No
     finally:
         os.killpg(first.pid, signal.SIGTERM)
         first.wait(SOON)
-    assert [line for line in normal(log.read_text()) if line] == [line for line in expected if line]
+    # Which of two processes is first to tell of the same event is not for sure on a busy machine.
+    assert sorted(filter(None, normal(log.read_text()))) == sorted(filter(None, expected))
 
 
 def test_ci_runs_the_readmes_test_command() -> None:
