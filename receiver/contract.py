@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, cast
 from urllib.parse import urljoin
 
@@ -103,12 +103,7 @@ class EventType:
         if not isinstance(schema, dict):
             return {}
         reference = schema.get("$ref", "")
-        if not reference.startswith("#/"):
-            return schema
-        found: Any = self.schema
-        for step in reference[2:].split("/"):
-            found = found.get(step.replace("~1", "/").replace("~0", "~"), {})
-        return cast(Schema, found)
+        return _at(self.schema, reference[1:]) if reference.startswith("#/") else schema
 
 
 class Contract:
@@ -165,6 +160,14 @@ class Contract:
         samples = {path.stem: _read(path) for path in files}
         return samples or {f"example-{number}": example for number, example in enumerate(examples, start=1)}
 
+    def referred(self, reference: str, within: str) -> tuple[str, Schema]:
+        """What a `$ref` in the schema of the name `within` points at, and the name of the schema that it lies in.
+
+        Empty where it points at an anchor; `$dynamicRef` is not followed.
+        """
+        place, _, pointer = urljoin(f"{BASE}{within}.json", reference).partition("#")
+        return PurePosixPath(place).stem, _at(self._places.get(place, {}), pointer)
+
     def _check_name(self, name: str, document: Schema) -> None:
         path = self.directory / f"{name}.json"
         if not _EVENT_NAME.fullmatch(name):
@@ -201,6 +204,18 @@ class Contract:
             place = f"{BASE}{event_type.name}.json"
             self._explainers[event_type.name] = Explainer(place, self._places, event_type.validator)
         return self._explainers[event_type.name].violations(payload)
+
+
+def _at(document: Schema, pointer: str) -> Schema:
+    """The schema at a JSON Pointer (RFC 6901) into a document; empty where none is."""
+    found: Any = document
+    for step in pointer.split("/")[1:]:
+        key = step.replace("~1", "/").replace("~0", "~")
+        try:
+            found = found[int(key) if isinstance(found, list) else key]
+        except (LookupError, TypeError, ValueError):
+            return {}
+    return found if isinstance(found, dict) and pointer[:1] in {"", "/"} else {}
 
 
 def _type_of(schema: Schema) -> str:

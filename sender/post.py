@@ -48,7 +48,8 @@ _REDIRECTS = {301, 302, 303, 307, 308}
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where POSTs go and with which headers; `url` as it is on the wire, `tls` what is trusted there."""
+    """Where POSTs go and with which headers; `url` as it is on the wire, `tls` what is trusted there. (What verifies a
+    receiver uses another `method` too.)"""
 
     url: str
     host: str
@@ -56,6 +57,7 @@ class Target:
     path: str
     headers: Mapping[str, str]
     tls: ssl.SSLContext | None
+    method: str = "POST"
 
 
 def prepare(url: str, headers: Mapping[str, str], authorities: Path | None = None) -> Target:
@@ -145,7 +147,8 @@ class Poster:
 def _posted(connection: "_Connection", wire: Wire, target: Target, body: bytes) -> Outcome:
     try:
         connection.connect()
-        connection.request("POST", target.path, body, target.headers)
+        with suppress(BrokenPipeError, ConnectionResetError):  # who refuses a body may answer before it was read
+            connection.request(target.method, target.path, body, target.headers)
         answer = connection.getresponse()
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever it was, the POST may have been made
         state = State.DELIVERED if wire.status else State.UNKNOWN if wire.ready else State.REFUSED

@@ -2,6 +2,7 @@
 
 import gzip
 import socket
+import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
@@ -58,6 +59,13 @@ def dripping(head: bytes, drop: bytes) -> Callable[[socket.socket], None]:
                 continue
 
     return drip
+
+
+def _answering_at_once(listener: socket.socket) -> None:
+    connection, _ = listener.accept()
+    with connection:
+        connection.recv(1000)
+        connection.sendall(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 
 
 class TestTheRequest:
@@ -121,6 +129,17 @@ class TestOnePost:
         receiver = peer(saying(head + digest + b"Content-Length: 5\r\n\r\nwrong"))
         outcome = send(receiver.url)
         assert (len(receiver.requests), outcome.status, outcome.answer) == (1, status, b"wrong")
+
+    def test_an_answer_that_comes_before_the_body_was_read_is_an_answer(self) -> None:
+        """As a receiver does with a body that is too large: it answers, reads no further, and hangs up."""
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            receiver = threading.Thread(target=_answering_at_once, args=(listener,))
+            receiver.start()
+            with Poster(SOON) as poster:
+                target = prepare(f"http://127.0.0.1:{listener.getsockname()[1]}/", {})
+                outcome = poster.post(target, b" " * (64 << 20))
+            receiver.join(SOON)
+        assert (outcome.state, outcome.status) == ("delivered", 413)
 
     @pytest.mark.parametrize("end", [hanging_up, resetting])
     def test_a_connection_that_ends_instead_of_an_answer_is_unknown(
