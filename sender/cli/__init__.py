@@ -1,6 +1,6 @@
 """The command `sender`: each subcommand parses its options, makes one call, prints what came of it.
 
-`firing` (fire) · `looking` (events, log, show) · `options` (shared).
+`firing` (fire) · `verifying` (verify) · `looking` (events, log, show) · `options` (shared).
 """
 
 import click
@@ -11,11 +11,14 @@ from receiver.settings import Group
 from receiver.store import StoreError
 from sender.cli.firing import fire
 from sender.cli.looking import events, log, show
+from sender.cli.verifying import verify
 from sender.endpoints import EndpointError
 from sender.ledger import LedgerError
 from sender.payload import PayloadError
+from sender.verify.record import RecordError
+from sender.verify.shapes import ShapeError
 
-FAILURES = (ContractError, EndpointError, LedgerError, PayloadError, StoreError)
+FAILURES = (ContractError, EndpointError, LedgerError, PayloadError, RecordError, ShapeError, StoreError)
 
 
 @click.group(cls=Group, section="sender", failures=FAILURES, context_settings={"help_option_names": ["-h", "--help"]})
@@ -28,5 +31,5 @@ def main() -> None:
     """
 
 
-for command in (fire, events, log, show):
+for command in (fire, verify, events, log, show):
     main.add_command(command)

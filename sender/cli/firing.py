@@ -9,15 +9,25 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from receiver.contract import Contract
-from receiver.settings import HOOK, INTERRUPTED, Duration, Text
+from receiver.settings import HOOK, INTERRUPTED, Text
 from receiver.store import new_id, now
 from receiver.terminal import as_json, warn
-from sender.cli.options import json_option, schemas_option, state_option
+from sender.cli.options import (
+    ca_option,
+    event_names,
+    header_option,
+    header_pairs,
+    json_option,
+    progress,
+    schemas_option,
+    state_option,
+    timeout_option,
+)
 from sender.endpoints import is_local, normalised
 from sender.ledger import Attempt, Ledger
 from sender.payload import bodies
@@ -27,24 +37,13 @@ from sender.tally import Tally
 if TYPE_CHECKING:
     from sender.volley import Shot, Volley
 
-LONGEST_TIMEOUT = 86_400
 MOST_CONCURRENCY = 1000
 _ID = re.compile(r"[!-~]{1,200}")
-
-
-def _event_names(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    return [name for name in Contract().events if name.startswith(incomplete)]
 
 
 def _sample_names(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     contract, event = Contract(), str(ctx.params.get("event"))
     return [name for name in contract.samples(event) if name.startswith(incomplete)] if event in contract.events else []
-
-
-def _check_timeout(_ctx: click.Context, _param: click.Parameter, timeout: float) -> float:
-    if not 0 < timeout <= LONGEST_TIMEOUT:
-        raise click.BadParameter("must be more than 0 and at most a day")
-    return timeout
 
 
 def _check_id(_ctx: click.Context, _param: click.Parameter, id_: str | None) -> str | None:
@@ -54,7 +53,7 @@ def _check_id(_ctx: click.Context, _param: click.Parameter, id_: str | None) -> 
 
 
 @click.command()
-@click.argument("event", shell_complete=_event_names)
+@click.argument("event", shell_complete=event_names)
 @click.option("--to", default=HOOK, show_default=True, help="URL to post to.")
 @click.option("--sample", metavar="NAME", shell_complete=_sample_names, help="Sample to send; see `sender events`.")
 @click.option("--data", metavar="JSON|@FILE|-", help="Data to send instead of a sample's; - reads stdin.")
@@ -74,22 +73,9 @@ def _check_id(_ctx: click.Context, _param: click.Parameter, id_: str | None) -> 
     metavar="ID",
     help="The event's id; the same is sent to the same URL only once.",
 )
-@click.option("--header", "headers", type=Text(), metavar="'NAME: VALUE'", multiple=True, help="Send this header too.")
-@click.option(
-    "--timeout",
-    callback=_check_timeout,
-    type=Duration(),
-    default="20",
-    show_default="20s",
-    help="Give up waiting for the answer after this long, all in all.",
-)
-@click.option(
-    "--ca",
-    "authorities",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Trust the certificates in this PEM file instead of the public ones.",
-)
+@header_option
+@timeout_option
+@ca_option
 @click.option(
     "--count",
     type=click.IntRange(1),
@@ -157,7 +143,7 @@ def fire(
     from sender.fire import fire as fire_once
     from sender.post import Poster, prepare
 
-    target = prepare(url, _header_pairs(headers), authorities)
+    target = prepare(url, header_pairs(headers), authorities)
     with closing(Ledger(state)) as ledger, Poster(timeout) as poster:
         if count == 1:
             ended = fire_once(ledger, poster, target, next(attempts))
@@ -179,7 +165,7 @@ def _fire_all(volley: "Volley", shots: "Iterable[Shot]", count: int, *, as_recor
     """Fires a volley and tells of it; returns the exit code."""
     tally, began = Tally(), time.perf_counter()
     try:
-        with _ctrl_c_stops(volley), _progress(count, as_records=as_records) as bar, closing(volley.fire(shots)) as all_:
+        with _ctrl_c_stops(volley), progress(count, as_records=as_records) as bar, closing(volley.fire(shots)) as all_:
             for ended in all_:
                 tally.add(ended.attempt, exit_code(ended.attempt), before=ended.before)
                 bar.update(1)
@@ -211,12 +197,6 @@ def _ctrl_c_stops(volley: "Volley") -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _progress(count: int, *, as_records: bool) -> Any:
-    """A bar on stderr, where that is a TTY and no records run down the same one."""
-    hidden = not sys.stderr.isatty() or (as_records and sys.stdout.isatty())
-    return click.progressbar(length=count, file=sys.stderr, hidden=hidden, update_min_steps=max(1, count // 1000))
-
-
 def _read(data: str | None) -> str | bytes | None:
     """The JSON that --data gives, from a file where it begins with @, from stdin where it is -."""
     if data == "-":
@@ -227,11 +207,3 @@ def _read(data: str | None) -> str | bytes | None:
         except OSError as error:
             raise click.UsageError(f"--data {data}: {error.strerror}") from error
     return data
-
-
-def _header_pairs(headers: tuple[str, ...]) -> dict[str, str]:
-    pairs = [header.partition(":") for header in headers]
-    for name, colon, _ in pairs:
-        if not colon:
-            raise click.UsageError(f"--header {name!r}: write it as 'Name: value'")
-    return {name.strip(): value.strip() for name, _, value in pairs}

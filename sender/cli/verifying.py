@@ -1,0 +1,207 @@
+"""`sender verify`: the cases of a contract, sent to any receiver."""
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from receiver.contract import Contract
+from receiver.settings import Failure, Size, Text
+from receiver.terminal import as_json, did_you_mean, warn
+from sender.cli.options import (
+    ca_option,
+    event_names,
+    header_option,
+    header_pairs,
+    json_option,
+    progress,
+    schemas_option,
+    timeout_option,
+)
+from sender.endpoints import is_local, normalised
+from sender.verify.rules import RULES, Grade, Profile
+
+if TYPE_CHECKING:
+    from sender.verify.cases import Case
+    from sender.verify.runner import Verification
+
+UNREACHABLE = 3
+"""The exit code where nobody answered anything."""
+
+
+@click.command()
+@click.argument("url", required=False)
+@click.option(
+    "--profile",
+    type=click.Choice([str(profile) for profile in Profile]),
+    default=str(Profile.STRICT),
+    show_default=True,
+    help="strict: what is bad has to be answered 4xx. tolerant: it may be accepted, but never lead to 5xx.",
+)
+@click.option(
+    "--only",
+    type=Text(),
+    metavar="PATTERN",
+    multiple=True,
+    help="Only these cases: an id, a group or a rule; * stands for anything.",
+)
+@click.option(
+    "--events",
+    type=Text(),
+    metavar="PATTERN",
+    multiple=True,
+    shell_complete=event_names,
+    help="Only these event types; * stands for anything.",
+)
+@click.option("--max-body", type=Size(), help="The largest body that has to be accepted; one byte more has not.")
+@timeout_option
+@header_option
+@ca_option
+@schemas_option
+@click.option("--list", "listing", is_flag=True, help="Send nothing; list the rules with their sources, and the cases.")
+@click.option(
+    "--replay",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    metavar="FILE",
+    help="Send the exact bytes of the cases in a report that --json printed.",
+)
+@click.option(
+    "--junit",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write a JUnit report there too.",
+)
+@json_option
+def verify(
+    url: str | None,
+    profile: str,
+    only: tuple[str, ...],
+    events: tuple[str, ...],
+    max_body: int | None,
+    timeout: float,
+    headers: tuple[str, ...],
+    authorities: Path | None,
+    schemas: Path | None,
+    listing: bool,
+    replay: Path | None,
+    junit: Path | None,
+    as_records: bool,
+) -> None:
+    """Send the receiver at URL, in whatever language, all that the contract implies.
+
+    Good bodies and bad ones, each once: from every sample to bodies that violate the schema in one place only, texts
+    that are no JSON, other media types and methods. It is for a receiver that you test, not for one in production: the
+    good ones are taken for real.
+
+    Exit codes: 0 all passed, 1 a case failed, 2 usage, or nothing to verify, 3 nobody answered.
+    """
+    if replay and (events or max_body or schemas):
+        raise click.UsageError("--replay sends what stands in its file: leave out --events, --max-body and --schemas")
+    cases = _chosen(_recorded(replay) if replay else _implied(schemas, events, max_body), only)
+    if listing:
+        _list(cases, as_records=as_records)
+        return
+    if url is None:
+        raise click.UsageError("say which receiver: sender verify http://127.0.0.1:8787/webhook")
+    verification = _verified(url, cases, Profile(profile), header_pairs(headers), authorities, timeout, as_records)
+    _tell(verification, as_records=as_records)
+    if junit:
+        _write_junit(verification, junit)
+    sys.exit(_exit_code(verification))
+
+
+def _implied(schemas: Path | None, patterns: Sequence[str], max_body: int | None) -> "list[Case]":
+    from sender.verify.cases import cases
+
+    contract = Contract(schemas)
+    for pattern in patterns:
+        if not any(fnmatchcase(event, pattern) for event in contract.events):
+            raise click.UsageError(f"--events {pattern}: fits no event type; {did_you_mean(pattern, contract.events)}")
+    events = [event for event in contract.events if any(fnmatchcase(event, one) for one in patterns or ["*"])]
+    return cases(contract, events, max_body)
+
+
+def _recorded(report: Path) -> "list[Case]":
+    from sender.verify.record import recorded_cases
+
+    return recorded_cases(report.read_text(encoding="utf-8").splitlines())
+
+
+def _chosen(cases: "list[Case]", patterns: Sequence[str]) -> "list[Case]":
+    def fits(case: "Case", pattern: str) -> bool:
+        return any(fnmatchcase(name, pattern) for name in (case.id, case.group, case.rule.id))
+
+    for pattern in patterns:
+        if not any(fits(case, pattern) for case in cases):
+            raise click.UsageError(f"--only {pattern}: fits no case; `sender verify --list` shows them all")
+    if not cases:
+        raise click.UsageError("there is no case to verify")
+    return [case for case in cases if any(fits(case, pattern) for pattern in patterns)] if patterns else cases
+
+
+def _list(cases: "list[Case]", *, as_records: bool) -> None:
+    from sender.verify.record import case_record, rule_record
+    from sender.verify.report import case_lines, rule_lines
+
+    used = [rule for rule in RULES if any(case.rule is rule for case in cases)]
+    if as_records:
+        lines = [as_json(record) for record in (*map(rule_record, used), *map(case_record, cases))]
+    else:
+        lines = [*rule_lines(used), "", *case_lines(cases)]
+    click.echo("\n".join(lines))
+
+
+def _verified(
+    url: str,
+    cases: "list[Case]",
+    profile: Profile,
+    headers: dict[str, str],
+    authorities: Path | None,
+    timeout: float,
+    as_records: bool,
+) -> "Verification":
+    from sender.post import Poster, prepare
+    from sender.verify.runner import Verification, verify
+
+    place, results, began = normalised(url), [], time.perf_counter()
+    target = prepare(place, headers, authorities)
+    if not is_local(place):
+        warn(f"{place} is not on this machine; what is good of this it takes for real")
+    with Poster(timeout) as poster, progress(len(cases), as_records=as_records) as bar:
+        for result in verify(poster, target, cases, profile):
+            results.append(result)
+            bar.update(1)
+    seconds = time.perf_counter() - began
+    return Verification(target.url, profile, tuple(headers), tuple(results), len(cases) - len(results), seconds)
+
+
+def _tell(verification: "Verification", *, as_records: bool) -> None:
+    from sender.verify.record import verification_records
+    from sender.verify.report import annotations, report_lines
+
+    click.echo(
+        "\n".join(map(as_json, verification_records(verification)) if as_records else report_lines(verification))
+    )
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        for line in annotations(verification):
+            click.echo(line, err=True)
+
+
+def _write_junit(verification: "Verification", file: Path) -> None:
+    from sender.verify.junit import junit
+
+    try:
+        file.write_bytes(junit(verification))
+    except OSError as error:
+        raise Failure(f"--junit {file}: {error.strerror}") from error
+
+
+def _exit_code(verification: "Verification") -> int:
+    if not verification.answered:
+        return UNREACHABLE
+    return 1 if verification.of_grade(Grade.FAILED) or verification.unsent else 0
