@@ -1,14 +1,13 @@
 """The contract: one JSON Schema per event type, samples of each, and the verdict on a payload.
 
 In: a directory of schemas (the shipped one, or the user's own), and parsed payloads. Out: judgements. Nothing is ever
-fetched. jsonschema-rs decides. Knows nothing of HTTP or
-of storage.
+fetched. jsonschema-rs decides. Knows nothing of HTTP or of storage.
 """
 
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -87,6 +86,11 @@ class EventType:
         data = self.member(self.schema, "data")
         return {field.path: field for field in self._fields_of(data, "")}
 
+    @property
+    def documented(self) -> bool:
+        """Whether any member of `data` is."""
+        return bool(self.fields)
+
     def _fields_of(self, schema: Schema, prefix: str) -> Iterator[Field]:
         for name in self.resolve(schema).get("properties", {}):
             member = self.member(schema, name)
@@ -123,17 +127,16 @@ class Contract:
         self.samples_directory = self.directory.parent / "samples"
         self._documents = {path.stem: _read(path) for path in _schema_files(self.directory)}
         for name, document in self._documents.items():
-            self._check_name(name, document)
-        envelope = self._documents.get(ENVELOPE) or _read(_shipped("schemas") / f"{ENVELOPE}.json")
+            for _, fault in misnamed(name, document):
+                raise ContractError(f"{self.directory / name}.json: {fault}")
+        envelope = self._documents.get(ENVELOPE) or shipped_envelope()
         self._documents = {**self._documents, ENVELOPE: envelope}
-        self._astray = ""
-        bases = {BASE, *(urljoin(str(document.get("$id", BASE)), ".") for document in self._documents.values())}
-        self._places = {f"{base}{name}.json": doc for base in bases for name, doc in self._documents.items()}
-        compiled = {
+        self._places = places_of(self._documents)
+        event_types = {
             name: EventType(name, document, self._compile(name, document)) for name, document in self._documents.items()
         }
-        self.envelope = compiled.pop(ENVELOPE)
-        self.events: Mapping[str, EventType] = compiled
+        self.envelope = event_types.pop(ENVELOPE)
+        self.events: Mapping[str, EventType] = event_types
         self._explainers: dict[str, Explainer] = {}
 
     def judge(self, payload: object) -> Judgement:
@@ -148,6 +151,28 @@ class Contract:
         if event_type.validator.is_valid(payload):
             return Judgement(Verdict.VALID, name)
         return Judgement(Verdict.INVALID, name, self._explain(event_type, payload))
+
+    def allows(self, payload: object) -> bool:
+        """Whether a payload is valid, without telling why it is not."""
+        event_type = self.events.get(str(payload.get("event"))) if isinstance(payload, dict) else None
+        return bool(event_type and self.envelope.validator.is_valid(payload) and event_type.validator.is_valid(payload))
+
+    def resolver(self, name: str) -> jsonschema_rs.Resolver:
+        """Follows the references in the schema of that name; within the contract, like all."""
+        return jsonschema_rs.Registry(list(self._places.items())).resolver(uri_of(name))
+
+    def brief(self, name: str) -> dict[str, Any]:
+        """An event type as a JSON object: `event`, `title`, `description`, `documented`, `fields` (each with `path`,
+        `required`, `type` and `description`) and the names of its `samples`."""
+        event_type = self.events[name]
+        return {
+            "event": name,
+            "title": event_type.title,
+            "description": event_type.description,
+            "documented": event_type.documented,
+            "fields": [asdict(field) for field in event_type.fields.values()],
+            "samples": list(self.samples(name)),
+        }
 
     def samples(self, event: str) -> Mapping[str, Mapping[str, Any]]:
         """The samples of an event type by name, `default` first; its schema's examples where there are none.
@@ -165,45 +190,71 @@ class Contract:
 
         Empty where it points at an anchor; `$dynamicRef` is not followed.
         """
-        place, _, pointer = urljoin(f"{BASE}{within}.json", reference).partition("#")
+        place, _, pointer = urljoin(uri_of(within), reference).partition("#")
         return PurePosixPath(place).stem, _at(self._places.get(place, {}), pointer)
-
-    def _check_name(self, name: str, document: Schema) -> None:
-        path = self.directory / f"{name}.json"
-        if not _EVENT_NAME.fullmatch(name):
-            raise ContractError(f"{path}: a schema is named after its event type, in letters, digits, '.', '_' and '-'")
-        if "$id" in document and str(document["$id"]).rsplit("/", 1)[-1].removesuffix(".json") != name:
-            raise ContractError(f"{path}: its $id says {document['$id']!r}; name the file after it, or mend the $id")
-        properties = document.get("properties")
-        event = properties.get("event") if isinstance(properties, dict) else None
-        const = event.get("const", name) if isinstance(event, dict) else name
-        if const != name:
-            raise ContractError(f"{path}: it is for the event {const!r}; name the file after it, or mend the schema")
 
     def _compile(self, name: str, document: Schema) -> jsonschema_rs.Validator:
         try:
-            return jsonschema_rs.validator_for(
-                document, base_uri=f"{BASE}{name}.json", validate_formats=True, retriever=self._neighbour
-            )
-        except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
-            raise ContractError(f"{self.directory / name}.json: not a usable schema: {self._reason(error)}") from error
-
-    def _neighbour(self, uri: str) -> Schema:
-        if uri not in self._places:
-            self._astray = uri.removeprefix(BASE)
-            raise LookupError(uri)
-        return self._places[uri]
-
-    def _reason(self, error: Exception) -> str:
-        if self._astray:
-            return f"it refers to {self._astray}, which is not in this directory; nothing is fetched"
-        return str(getattr(error, "message", error))
+            return compiled(name, document, self._places)
+        except ContractError as error:
+            raise ContractError(f"{self.directory / name}.json: {error}") from error
 
     def _explain(self, event_type: EventType, payload: object) -> tuple[Violation, ...]:
         if event_type.name not in self._explainers:
-            place = f"{BASE}{event_type.name}.json"
+            place = uri_of(event_type.name)
             self._explainers[event_type.name] = Explainer(place, self._places, event_type.validator)
         return self._explainers[event_type.name].violations(payload)
+
+
+def uri_of(name: str) -> str:
+    """Where the schema of that name is taken to lie."""
+    return f"{BASE}{name}.json"
+
+
+def places_of(documents: Mapping[str, Schema]) -> dict[str, Schema]:
+    """Schemas by each URI that a reference to them may have."""
+    bases = {BASE, *(urljoin(str(document.get("$id", BASE)), ".") for document in documents.values())}
+    return {f"{base}{name}.json": document for base in bases for name, document in documents.items()}
+
+
+def misnamed(name: str, document: Schema) -> Iterator[tuple[str, str]]:
+    """What in a schema disagrees with the name of its file: the JSON Pointer, and the reason with the remedy."""
+    if not _EVENT_NAME.fullmatch(name):
+        yield "", "a schema is named after its event type, in letters, digits, '.', '_' and '-'"
+    if "$id" in document and str(document["$id"]).rsplit("/", 1)[-1].removesuffix(".json") != name:
+        yield "/$id", f"its $id says {document['$id']!r}; name the file after it, or mend the $id"
+    properties = document.get("properties")
+    event = properties.get("event") if isinstance(properties, dict) else None
+    const = event.get("const", name) if isinstance(event, dict) else name
+    if const != name:
+        yield "/properties/event/const", f"it is for the event {const!r}; name the file after it, or mend the schema"
+
+
+def compiled(name: str, document: Schema, places: Mapping[str, Schema]) -> jsonschema_rs.Validator:
+    """What judges by a schema, whose references lead to `places` and nowhere else.
+
+    Raises:
+        ContractError: it cannot be used; the text says why, not where.
+    """
+    astray = []
+
+    def neighbour(uri: str) -> Schema:
+        if uri not in places:
+            astray.append(uri.removeprefix(BASE))
+        return places[uri]
+
+    try:
+        return jsonschema_rs.validator_for(document, base_uri=uri_of(name), validate_formats=True, retriever=neighbour)
+    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
+        reason = str(getattr(error, "message", error))
+        if astray:
+            reason = f"it refers to {astray[0]}, which is not in this directory; nothing is fetched"
+        raise ContractError(f"not a usable schema: {reason}") from error
+
+
+def shipped_envelope() -> Schema:
+    """The envelope of a contract that has none of its own."""
+    return _read(_shipped("schemas") / f"{ENVELOPE}.json")
 
 
 def _at(document: Schema, pointer: str) -> Schema:

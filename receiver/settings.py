@@ -9,7 +9,7 @@ import errno
 import re
 import tomllib
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ class Failure(click.ClickException):
 
 
 class Group(click.Group):
-    """A command with subcommands, whose options also come from the environment and the project file.
+    """A command with subcommands and groups of them, whose options also come from environment and project file.
 
     Args:
         section: the project file's table, and in capitals the prefix of the environment's variables.
@@ -65,9 +65,10 @@ class Group(click.Group):
         self._failures = failures
 
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
-        for param in cmd.params:
-            if isinstance(param, click.Option):
-                param.envvar = f"{self._section}_{_key(param)}".upper().replace("-", "_")
+        for command in _with_its_own(cmd):
+            for param in command.params:
+                if isinstance(param, click.Option):
+                    param.envvar = f"{self._section}_{_key(param)}".upper().replace("-", "_")
         super().add_command(cmd, name)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -104,7 +105,8 @@ class Group(click.Group):
         values = tools.get(self._section, {}) if isinstance(tools, dict) else None
         if not isinstance(values, dict):
             raise Failure(f"{PROJECT_FILE}: [tool.{self._section}] must be a table")
-        known = {_key(param): param for command in self.commands.values() for param in command.params if param.envvar}
+        commands = [each for command in self.commands.values() for each in _with_its_own(command)]
+        known = {_key(param): param for command in commands for param in command.params if param.envvar}
         for key, value in values.items():
             if key not in known:
                 hint = did_you_mean(key, known)
@@ -114,6 +116,14 @@ class Group(click.Group):
         return values
 
 
+def _with_its_own(command: click.Command) -> Iterator[click.Command]:
+    """A command and, where it is a group, those in it."""
+    yield command
+    if isinstance(command, click.Group):
+        for inner in command.commands.values():
+            yield from _with_its_own(inner)
+
+
 def _key(param: click.Parameter) -> str:
     """What an option is called in the project file: its name on the command line."""
     return param.opts[0].removeprefix("--")
@@ -121,7 +131,10 @@ def _key(param: click.Parameter) -> str:
 
 def _of_command(command: click.Command, values: Mapping[str, Any]) -> dict[str, Any]:
     """A command's share of the project file, by the names that click knows."""
-    wanted = {param.name: (param, values[_key(param)]) for param in command.params if _key(param) in values}
+    if isinstance(command, click.Group):
+        return {name: _of_command(inner, values) for name, inner in command.commands.items()}
+    given = [param for param in command.params if param.envvar and _key(param) in values]
+    wanted = {param.name: (param, values[_key(param)]) for param in given}
     return {
         str(name): [value] if param.multiple and isinstance(value, str) else value
         for name, (param, value) in wanted.items()

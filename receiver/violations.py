@@ -89,7 +89,7 @@ class Explainer:
             self._decider.validate(payload)
         except jsonschema_rs.ValidationError as error:
             keyword = str(error.schema_path[-1])
-            return (Violation(_pointer(error.instance_path), keyword, f"does not satisfy {keyword}"),)
+            return (Violation(pointer(error.instance_path), keyword, f"does not satisfy {keyword}"),)
         return ()
 
 
@@ -121,13 +121,13 @@ def _decider(keyword: str, wanted: str) -> jsonschema_rs.Validator:
     return jsonschema_rs.validator_for(schema, validate_formats=True, offline=True)
 
 
-def _pointer(path: Iterable[str | int]) -> str:
+def pointer(path: Iterable[str | int]) -> str:
     """A path into a JSON document as a JSON Pointer (RFC 6901)."""
     return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
 
 
 def _violation(error: "ValidationError") -> Violation:
-    return Violation(_pointer(error.absolute_path), str(error.validator), _message(error))
+    return Violation(pointer(error.absolute_path), str(error.validator), _message(error))
 
 
 def _message(error: "ValidationError") -> str:

@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,17 @@ from receiver.cli import main as receiver
 from sender.cli import main as sender
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-COMMANDS = [("receiver", name) for name in receiver.commands] + [("sender", name) for name in sender.commands]
+
+
+def commands(group: click.Group, *words: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Each command of a group, also of the groups in it, after the words that call it."""
+    for name, sub in group.commands.items():
+        yield (*words, name), sub
+        if isinstance(sub, click.Group):
+            yield from commands(sub, *words, name)
+
+
+COMMANDS = dict([*commands(receiver, "receiver"), *commands(sender, "sender")])
 
 
 def blocks(kind: str) -> list[str]:
@@ -79,9 +90,9 @@ def test_ci_runs_the_readmes_test_command() -> None:
     assert line in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(("half", "name"), COMMANDS)
-def test_each_command_is_documented_as_its_help_has_it(half: str, name: str) -> None:
-    shown = command(half, name, "--help").stdout
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_each_command_is_documented_as_its_help_has_it(words: tuple[str, ...]) -> None:
+    shown = command(*words, "--help").stdout
     assert shown.replace("Usage: python -m ", "Usage: ") in README
 
 
@@ -110,10 +121,9 @@ def test_every_link_to_a_file_leads_somewhere() -> None:
 
 
 def test_every_command_has_a_help_text_for_each_option() -> None:
-    for group in (receiver, sender):
-        for sub in group.commands.values():
-            assert sub.help
-            assert all(param.help for param in sub.params if isinstance(param, click.Option))
+    for sub in COMMANDS.values():
+        assert sub.help
+        assert all(param.help for param in sub.params if isinstance(param, click.Option))
 
 
 def test_every_promise_names_a_test_that_is_there() -> None:

@@ -34,10 +34,26 @@ def run(handlers: str | None, port: int, max_body: int, notes: tuple[str, ...], 
 
 @main.command("list")
 @click.option("--since", type=Duration())
-def list_(since: float | None) -> None:
+@click.option("--event")
+def list_(since: float | None, event: str | None) -> None:
     if since == 0:
         raise KeyboardInterrupt
     click.echo(since)
+
+
+@main.group()
+def contract() -> None: ...
+
+
+@contract.command()
+@click.argument("event", required=False)
+@click.option("--schemas")
+@click.option("--port", default=1)
+def check(event: str | None, schemas: str | None, port: int) -> None:
+    click.echo(f"{event} {schemas} {port}")
+
+
+main.add_command(contract)
 
 
 def result(*words: str, **env: str) -> tuple[int, str]:
@@ -51,6 +67,21 @@ def test_the_command_line_goes_before_the_environment_before_the_project_file(tm
     assert result("run") == (0, "app.py 2 2048")
     assert result("run", RECEIVER_PORT="3", RECEIVER_HANDLERS="env.py") == (0, "env.py 3 2048")
     assert result("run", "me.py", "--port", "4", RECEIVER_PORT="3") == (0, "me.py 4 2048")
+
+
+def test_a_command_of_a_group_has_them_too() -> None:
+    Path("pyproject.toml").write_text('[tool.receiver]\nport = 2\nschemas = "a"\n')
+    assert result("contract", "check") == (0, "None a 2")
+    assert result("contract", "check", RECEIVER_SCHEMAS="b", RECEIVER_PORT="3") == (0, "None b 3")
+    assert result("contract", "check", "--schemas", "c", RECEIVER_SCHEMAS="b") == (0, "None c 2")
+    code, output = result("contract", "check", RECEIVER_PORT="x")
+    assert code == 2
+    assert "(from the environment: RECEIVER_PORT)" in output
+
+
+def test_an_option_in_the_project_file_is_no_argument_of_another_command() -> None:
+    Path("pyproject.toml").write_text('[tool.receiver]\nport = 2\nevent = "a"\n')
+    assert result("contract", "check") == (0, "None None 2")
 
 
 def test_a_project_file_without_our_table_changes_nothing() -> None:

@@ -1,6 +1,7 @@
 """The command `receiver`: each subcommand parses its options, makes one call, prints what came of it.
 
-`serving` (run) · `looking` (list, show, gaps) · `again` (retry, judge) · `pruning` (prune) · `options` (shared).
+`serving` (run) · `looking` (list, show, gaps) · `again` (retry, judge) · `pruning` (prune) ·
+`schemas` (schemas list, show) · `options` (shared).
 """
 
 import click
@@ -9,6 +10,7 @@ from receiver import __version__
 from receiver.cli.again import judge, retry
 from receiver.cli.looking import gaps, list_, show
 from receiver.cli.pruning import prune
+from receiver.cli.schemas import schemas
 from receiver.cli.serving import run
 from receiver.contract import ContractError
 from receiver.handlers import HandlersError
@@ -29,5 +31,5 @@ def main() -> None:
     """
 
 
-for command in (run, list_, show, retry, judge, gaps, prune):
+for command in (run, list_, show, retry, judge, gaps, prune, schemas):
     main.add_command(command)

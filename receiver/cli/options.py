@@ -8,9 +8,10 @@ import click
 from receiver.contract import Contract
 from receiver.settings import STATE, Duration
 from receiver.store import now
+from receiver.terminal import did_you_mean
 
 
-def _event_names(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+def event_names(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     return [name for name in Contract().events if name.startswith(incomplete)]
 
 
@@ -29,10 +30,11 @@ state_option = click.option(
 schemas_option = click.option(
     "--schemas", type=click.Path(path_type=Path), help="Directory of schemas that replaces the shipped contract."
 )
-event_option = click.option("--event", help="Only this event type.", shell_complete=_event_names)
+event_option = click.option("--event", help="Only this event type.", shell_complete=event_names)
 since_option = click.option(
     "--since", type=Duration(), callback=ago, help="Only those received in the last 30s, 5m, 2h or 7d."
 )
+event_argument = click.argument("event", metavar="EVENT", shell_complete=event_names)
 dry_run_option = click.option("--dry-run", is_flag=True, help="Change nothing, only tell what would be done.")
 json_option = click.option("--json", "as_records", is_flag=True, help="Print one JSON object a line.")
 
@@ -40,3 +42,14 @@ json_option = click.option("--json", "as_records", is_flag=True, help="Print one
 def elsewhere(state: Path) -> str:
     """What a command needs to find this inbox."""
     return "" if state == STATE else f" --state {quote(str(state))}"
+
+
+def known(contract: Contract, event: str) -> str:
+    """`event`, where the contract has it.
+
+    Raises:
+        BadParameter: it has not.
+    """
+    if event not in contract.events:
+        raise click.BadParameter(f"no such event type {event!r}; {did_you_mean(event, contract.events)}")
+    return event

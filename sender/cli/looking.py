@@ -1,7 +1,6 @@
 """Looking at what can be sent and what was: `sender events`, `log` and `show`."""
 
 from contextlib import closing
-from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -20,18 +19,15 @@ def events(schemas: Path | None, as_records: bool) -> None:
     """List the event types: when each fires, its fields, its samples."""
     contract = Contract(schemas)
     for name, event_type in contract.events.items():
-        samples = list(contract.samples(name))
         if as_records:
-            fields = [asdict(field) for field in event_type.fields.values()]
-            record = {"event": name, "title": event_type.title, "description": event_type.description}
-            click.echo(as_json({**record, "fields": fields, "samples": samples}))
+            click.echo(as_json(contract.brief(name)))
             continue
         click.echo(f"{style(name, bold=True)}  {event_type.title}")
         if event_type.description:
             click.echo(f"  {event_type.description}")
         for field in event_type.fields.values():
             click.echo(f"    {field.path:24} {field.type}{'' if field.required else ', optional'}")
-        click.echo(f"  samples: {', '.join(samples) or 'none'}\n")
+        click.echo(f"  samples: {', '.join(contract.samples(name)) or 'none'}\n")
 
 
 @click.command()
