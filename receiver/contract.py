@@ -123,7 +123,7 @@ class Contract:
     """
 
     def __init__(self, directory: Path | None = None) -> None:
-        self.directory = directory or _shipped("schemas")
+        self.directory = directory or self.shipped()
         self.samples_directory = self.directory.parent / "samples"
         self._documents = {path.stem: _read(path) for path in _schema_files(self.directory)}
         for name, document in self._documents.items():
@@ -138,6 +138,11 @@ class Contract:
         self.envelope = event_types.pop(ENVELOPE)
         self.events: Mapping[str, EventType] = event_types
         self._explainers: dict[str, Explainer] = {}
+
+    @staticmethod
+    def shipped() -> Path:
+        """The directory of the shipped schemas."""
+        return _shipped("schemas")
 
     def judge(self, payload: object) -> Judgement:
         """The verdict on a parsed payload. A payload that breaks the envelope is judged by the envelope alone."""

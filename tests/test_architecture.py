@@ -15,6 +15,13 @@ ROOMS = {
     "receiver/violations.py": set(),
     "receiver/contract.py": {"receiver.violations"},
     "receiver/outline.py": {"receiver.contract"},
+    "receiver/lint.py": {
+        "receiver.contract",
+        "receiver.delivery",
+        "receiver.outline",
+        "receiver.terminal",
+        "receiver.violations",
+    },
     "receiver/delivery.py": set(),
     "receiver/commits.py": set(),
     "receiver/store.py": {"receiver.commits"},
@@ -117,6 +124,7 @@ ROOMS = {
     "receiver/cli/schemas.py": {
         "receiver.cli.options",
         "receiver.contract",
+        "receiver.lint",
         "receiver.outline",
         "receiver.terminal",
         "receiver.violations",

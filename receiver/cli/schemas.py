@@ -1,5 +1,6 @@
-"""`receiver schemas`: the contract itself. `list` and `show` tell what it says."""
+"""`receiver schemas`: the contract itself. `list` and `show` tell what it says, `check` what is wrong with it."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import click
 from receiver.cli.options import event_argument, json_option, known, schemas_option
 from receiver.contract import Contract, EventType
 from receiver.outline import subschemas
-from receiver.terminal import as_json, escape, style
+from receiver.terminal import as_json, escape, shorten, style
 from receiver.violations import pointer
 
 
@@ -45,6 +46,31 @@ def show(event: str, schemas: Path | None, as_records: bool) -> None:
         click.echo(as_json(event_type.schema))
     else:
         click.echo("\n".join(_lines(event_type, list(contract.samples(event)))))
+
+
+@schemas.command()
+@schemas_option
+@json_option
+def check(schemas: Path | None, as_records: bool) -> None:
+    """Check the schemas and their samples, and tell all that is wrong.
+
+    Each schema against its metaschema, its name, its references (nothing is fetched), its examples; each sample in
+    samples/ beside the schemas against the schema of its event type.
+
+    Exit codes: 0 nothing is wrong (there may be warnings), 1 something is, 2 usage.
+    """
+    from receiver.lint import problems
+
+    directory = schemas or Contract.shipped()
+    found = list(problems(directory))
+    for one in found:
+        where, place = shorten(one.file), escape(one.pointer) or "(file)"
+        record = {"file": where, "pointer": one.pointer, "problem": one.text, "warning": one.warning}
+        mark = style("warning: ", "yellow") if one.warning else ""
+        click.echo(as_json(record) if as_records else f"{escape(where, 1000)}: {place}: {mark}{escape(one.text, 1000)}")
+    wrong = sum(not one.warning for one in found)
+    click.echo(f"{shorten(directory)}: {_count(wrong, 'problem')}, {_count(len(found) - wrong, 'warning')}.", err=True)
+    sys.exit(1 if wrong else 0)
 
 
 def _count(number: int, word: str) -> str:
