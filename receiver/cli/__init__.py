@@ -1,7 +1,7 @@
 """The command `receiver`: each subcommand parses its options, makes one call, prints what came of it.
 
 `serving` (run) · `looking` (list, show, gaps) · `again` (retry, judge) · `pruning` (prune) ·
-`schemas` (schemas list, show) · `options` (shared).
+`schemas` (schemas list, show, check), `comparing` (schemas diff) · `options` (shared).
 """
 
 import click
@@ -16,10 +16,11 @@ from receiver.contract import ContractError
 from receiver.handlers import HandlersError
 from receiver.inbox import InboxError
 from receiver.retry import RetryError
+from receiver.revision import RevisionError
 from receiver.settings import Group
 from receiver.store import StoreError
 
-FAILURES = (ContractError, HandlersError, InboxError, RetryError, StoreError)
+FAILURES = (ContractError, HandlersError, InboxError, RetryError, RevisionError, StoreError)
 
 
 @click.group(cls=Group, section="receiver", failures=FAILURES, context_settings={"help_option_names": ["-h", "--help"]})

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from receiver.cli.comparing import diff
 from receiver.cli.options import event_argument, json_option, known, schemas_option
 from receiver.contract import Contract, EventType
 from receiver.outline import subschemas
@@ -71,6 +72,9 @@ def check(schemas: Path | None, as_records: bool) -> None:
     wrong = sum(not one.warning for one in found)
     click.echo(f"{shorten(directory)}: {_count(wrong, 'problem')}, {_count(len(found) - wrong, 'warning')}.", err=True)
     sys.exit(1 if wrong else 0)
+
+
+schemas.add_command(diff)
 
 
 def _count(number: int, word: str) -> str:
