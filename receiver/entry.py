@@ -3,12 +3,13 @@
 Times are whole microseconds since 1970, UTC. Pure.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from receiver.contract import Verdict
-from receiver.delivery import Delivery
+from receiver.delivery import Delivery, parse
 from receiver.violations import Violation
 
 
@@ -65,6 +66,25 @@ class Entry:
     violations: tuple[Violation, ...]
     runs: tuple[Run, ...] = ()
     judged_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """What came with a delivery, for who looks through many."""
+
+    id: str
+    received_at: int
+    verdict: Verdict
+    body: bytes
+
+    @property
+    def payload(self) -> object:
+        """What the body says.
+
+        Raises:
+            MalformedBody: it is not JSON. (One that is may have been stored as malformed for its Content-Type.)
+        """
+        return parse(self.body) if self.verdict is Verdict.MALFORMED else json.loads(self.body)  # was parsed strictly
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from receiver import runs, uptime
 from receiver.commits import Statement
 from receiver.contract import Judgement, Verdict
-from receiver.entry import Entry, Run
+from receiver.entry import Captured, Entry, Run
 from receiver.runs import Runs, put_in_line
 from receiver.store import Store, StoreError, now
 from receiver.uptime import Uptime
@@ -67,6 +67,10 @@ _FITS = {"since": "AND +received_at >= :since", "verdict": "AND +verdict = :verd
 _QUARANTINED = """
 SELECT * FROM delivery WHERE verdict IN ('invalid', 'malformed') AND verdict != 'valid' AND length(body) = size
 AND number > :after AND (:since IS NULL OR received_at >= :since) ORDER BY number LIMIT 100
+"""
+_CAPTURED = """
+SELECT number, id, received_at, verdict, body FROM delivery WHERE number > :after
+AND (:event IS NULL OR event = :event) AND (:since IS NULL OR received_at >= :since) ORDER BY number LIMIT 100
 """
 _JUDGE = """
 UPDATE delivery SET event = ?, verdict = ?, violations = ?, judged_at = ?, unrouted = ?
@@ -162,6 +166,13 @@ class Inbox:
         while rows := self._store.read(_QUARANTINED, {"after": after, "since": since}):
             yield from self._with_runs(rows)
             after = rows[-1]["number"]
+
+    def captured(self, *, event: str | None = None, since: int | None = None) -> Iterator[Captured]:
+        """What came, oldest first, without the runs; read a hundred at a time."""
+        after = 0
+        while rows := self._store.read(_CAPTURED, {"after": after, "event": event, "since": since}):
+            for after, id_, received_at, verdict, body in rows:  # noqa: B007 - the last one is where the next page begins
+                yield Captured(id_, received_at, Verdict(verdict), body)
 
     def judge(self, id_: str, judgement: Judgement) -> bool:
         """Records the new judgement of a quarantined entry; what is now to be handled waits for being routed.

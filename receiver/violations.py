@@ -123,7 +123,12 @@ def _decider(keyword: str, wanted: str) -> jsonschema_rs.Validator:
 
 def pointer(path: Iterable[str | int]) -> str:
     """A path into a JSON document as a JSON Pointer (RFC 6901)."""
-    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
+    return "".join(f"/{token(step)}" for step in path)
+
+
+def token(step: str | int) -> str:
+    """A step of a path as a JSON Pointer has it."""
+    return str(step).replace("~", "~0").replace("/", "~1")
 
 
 def _violation(error: "ValidationError") -> Violation:

@@ -26,6 +26,13 @@ ROOMS = {
         "receiver.outline",
         "receiver.violations",
     },
+    "receiver/drift.py": {
+        "receiver.contract",
+        "receiver.delivery",
+        "receiver.entry",
+        "receiver.outline",
+        "receiver.violations",
+    },
     "receiver/revision.py": {"receiver.contract"},
     "receiver/lint.py": {
         "receiver.contract",
@@ -133,6 +140,13 @@ ROOMS = {
         "receiver.settings",
         "receiver.store",
     },
+    "receiver/cli/captured.py": {
+        "receiver.cli.options",
+        "receiver.contract",
+        "receiver.drift",
+        "receiver.inbox",
+        "receiver.terminal",
+    },
     "receiver/cli/comparing.py": {
         "receiver.cli.options",
         "receiver.compatibility",
@@ -141,6 +155,7 @@ ROOMS = {
     },
     "receiver/cli/options.py": {"receiver.contract", "receiver.settings", "receiver.store", "receiver.terminal"},
     "receiver/cli/schemas.py": {
+        "receiver.cli.captured",
         "receiver.cli.comparing",
         "receiver.cli.options",
         "receiver.contract",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from receiver.cli.captured import drift
 from receiver.cli.comparing import diff
 from receiver.cli.options import event_argument, json_option, known, schemas_option
 from receiver.contract import Contract, EventType
@@ -74,7 +75,8 @@ def check(schemas: Path | None, as_records: bool) -> None:
     sys.exit(1 if wrong else 0)
 
 
-schemas.add_command(diff)
+for command in (diff, drift):
+    schemas.add_command(command)
 
 
 def _count(number: int, word: str) -> str:
