@@ -33,6 +33,7 @@ ROOMS = {
         "receiver.outline",
         "receiver.violations",
     },
+    "receiver/infer.py": {"receiver.contract", "receiver.entry", "receiver.terminal"},
     "receiver/revision.py": {"receiver.contract"},
     "receiver/lint.py": {
         "receiver.contract",
@@ -135,6 +136,7 @@ ROOMS = {
         "receiver.contract",
         "receiver.handlers",
         "receiver.inbox",
+        "receiver.infer",
         "receiver.retry",
         "receiver.revision",
         "receiver.settings",
@@ -145,6 +147,7 @@ ROOMS = {
         "receiver.contract",
         "receiver.drift",
         "receiver.inbox",
+        "receiver.infer",
         "receiver.terminal",
     },
     "receiver/cli/comparing.py": {

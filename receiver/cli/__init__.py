@@ -15,12 +15,13 @@ from receiver.cli.serving import run
 from receiver.contract import ContractError
 from receiver.handlers import HandlersError
 from receiver.inbox import InboxError
+from receiver.infer import InferError
 from receiver.retry import RetryError
 from receiver.revision import RevisionError
 from receiver.settings import Group
 from receiver.store import StoreError
 
-FAILURES = (ContractError, HandlersError, InboxError, RetryError, RevisionError, StoreError)
+FAILURES = (ContractError, HandlersError, InboxError, InferError, RetryError, RevisionError, StoreError)
 
 
 @click.group(cls=Group, section="receiver", failures=FAILURES, context_settings={"help_option_names": ["-h", "--help"]})

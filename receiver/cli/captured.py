@@ -1,4 +1,4 @@
-"""What came, set against the contract: `receiver schemas drift`."""
+"""What came, set against the contract: `receiver schemas drift`; or made into a draft: `receiver schemas infer`."""
 
 import sys
 from contextlib import closing
@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from receiver.cli.options import json_option, schemas_option, since_option, state_option
+from receiver.cli.options import (
+    as_document,
+    event_argument,
+    json_option,
+    schemas_option,
+    since_option,
+    state_option,
+    write,
+)
 from receiver.contract import Contract
 from receiver.inbox import Inbox
 from receiver.terminal import as_json, escape, iso, moment, shorten, style
@@ -55,6 +63,26 @@ def drift(since: int | None, schemas: Path | None, state: Path, as_records: bool
     told = "drift" if found.any else "no drift"
     click.echo(f"{found.deliveries} deliveries, {told} from {shorten(contract.directory)}.{more}", err=True)
     sys.exit(1 if found.any else 0)
+
+
+@click.command()
+@event_argument
+@click.option("--output", type=click.Path(path_type=Path), help="Write it to this file, which must not be there yet.")
+@since_option
+@state_option
+def infer(event: str, output: Path | None, since: int | None, state: Path) -> None:
+    """Draft a schema for EVENT from what came.
+
+    It allows each of the deliveries that it is made of, is open to more, and holds names and types of fields, and no
+    value. What was in all of them is required; a string has a format where all its values agree. It is a draft: look at
+    each name (where it is a value, such as an account number, take it out), and compare it with the documentation.
+    """
+    from receiver.infer import infer
+
+    with closing(Inbox.existing(state)) as inbox:
+        schema, number = infer(event, inbox.captured(event=event, since=since))
+    write(as_document(schema), output)
+    click.echo(f"Drafted from {number} deliveries; `receiver schemas check` checks it.", err=True)
 
 
 def _record(finding: "Finding") -> dict[str, Any]:

@@ -1,12 +1,13 @@
-"""What the subcommands share: options, and how a shortened answer leads to another inbox."""
+"""What the subcommands share: options, documents that are written, how a shortened answer leads to another inbox."""
 
+import json
 from pathlib import Path
 from shlex import quote
 
 import click
 
 from receiver.contract import Contract
-from receiver.settings import STATE, Duration
+from receiver.settings import STATE, Duration, Failure
 from receiver.store import now
 from receiver.terminal import did_you_mean
 
@@ -37,6 +38,28 @@ since_option = click.option(
 event_argument = click.argument("event", metavar="EVENT", shell_complete=event_names)
 dry_run_option = click.option("--dry-run", is_flag=True, help="Change nothing, only tell what would be done.")
 json_option = click.option("--json", "as_records", is_flag=True, help="Print one JSON object a line.")
+
+
+def as_document(value: object) -> str:
+    """A value as JSON that people read, in printable ASCII."""
+    return json.dumps(value, indent=2).replace("\x7f", "\\u007f") + "\n"
+
+
+def write(text: str, output: Path | None) -> None:
+    """Prints a text, or writes it to a file that is new.
+
+    Raises:
+        Failure: the file is there, or cannot be made.
+    """
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with output.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise Failure(f"{output} is there already, and nothing is overwritten; choose another name") from None
 
 
 def elsewhere(state: Path) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from receiver.cli.captured import drift
+from receiver.cli.captured import drift, infer
 from receiver.cli.comparing import diff
 from receiver.cli.options import event_argument, json_option, known, schemas_option
 from receiver.contract import Contract, EventType
@@ -75,7 +75,7 @@ def check(schemas: Path | None, as_records: bool) -> None:
     sys.exit(1 if wrong else 0)
 
 
-for command in (diff, drift):
+for command in (diff, drift, infer):
     schemas.add_command(command)
 
 
