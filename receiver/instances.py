@@ -119,14 +119,14 @@ def _numbers(place: Place) -> Iterator[int | float]:
 
 
 def _texts(place: Place, likely: Sequence[str]) -> Iterator[str]:
-    for size in {size + step for size in _small(place, _SIZES) for step in (0, -1, 1) if size + step >= 0}:
+    for size in (size + step for size in _small(place, _SIZES) for step in (0, -1, 1) if size + step >= 0):
         yield from (text[:size] + text[-1:] * (size - len(text)) for text in [*likely, "text", "1", "A"])
 
 
 def _arrays(place: Place, depth: int) -> Iterator[list[Any]]:
     if depth >= DEEPEST:
         return
-    for count in {count + step for count in _small(place, _COUNTS) for step in (0, -1, 1) if count + step > 0}:
+    for count in (count + step for count in _small(place, _COUNTS) for step in (0, -1, 1) if count + step > 0):
         yield [example(place.items, depth + 1)] * count
 
 

@@ -34,6 +34,13 @@ ROOMS = {
         "receiver.violations",
     },
     "receiver/infer.py": {"receiver.contract", "receiver.entry", "receiver.terminal"},
+    "receiver/sanitise.py": {
+        "receiver.changes",
+        "receiver.contract",
+        "receiver.instances",
+        "receiver.outline",
+        "receiver.violations",
+    },
     "receiver/revision.py": {"receiver.contract"},
     "receiver/lint.py": {
         "receiver.contract",
@@ -129,6 +136,7 @@ ROOMS = {
     "receiver/cli/__init__.py": {
         "receiver",
         "receiver.cli.again",
+        "receiver.cli.exporting",
         "receiver.cli.looking",
         "receiver.cli.pruning",
         "receiver.cli.schemas",
@@ -148,6 +156,16 @@ ROOMS = {
         "receiver.drift",
         "receiver.inbox",
         "receiver.infer",
+        "receiver.terminal",
+    },
+    "receiver/cli/exporting.py": {
+        "receiver.cli.options",
+        "receiver.contract",
+        "receiver.delivery",
+        "receiver.entry",
+        "receiver.inbox",
+        "receiver.sanitise",
+        "receiver.settings",
         "receiver.terminal",
     },
     "receiver/cli/comparing.py": {

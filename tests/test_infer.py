@@ -41,8 +41,9 @@ def test_a_draft_says_what_it_is_and_is_open_to_growth() -> None:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": "new.one.json",
         "title": "New one",
-        "$comment": "A draft from 2 deliveries, 1970-01-01T00:00:00.000000Z to 1970-01-01T01:00:00.000000Z: names and types "
-        "as they came, and what was in all of them is required. To be compared with the provider's documentation.",
+        "$comment": "A draft from 2 deliveries, 1970-01-01T00:00:00.000000Z to 1970-01-01T01:00:00.000000Z: names and "
+        "types as they came, and what was in all of them is required. "
+        "To be compared with the provider's documentation.",
         "$ref": "envelope.json",
         "properties": {
             "event": {"const": "new.one"},

@@ -1,13 +1,15 @@
 """The command `receiver`: each subcommand parses its options, makes one call, prints what came of it.
 
 `serving` (run) · `looking` (list, show, gaps) · `again` (retry, judge) · `pruning` (prune) ·
-`schemas` (schemas list, show, check), `comparing` (schemas diff) · `options` (shared).
+`schemas` (schemas list, show, check) · `comparing` (schemas diff) · `captured` (schemas drift, infer) ·
+`exporting` (export) · `options` (shared).
 """
 
 import click
 
 from receiver import __version__
 from receiver.cli.again import judge, retry
+from receiver.cli.exporting import export
 from receiver.cli.looking import gaps, list_, show
 from receiver.cli.pruning import prune
 from receiver.cli.schemas import schemas
@@ -33,5 +35,5 @@ def main() -> None:
     """
 
 
-for command in (run, list_, show, retry, judge, gaps, prune, schemas):
+for command in (run, list_, show, retry, judge, gaps, prune, schemas, export):
     main.add_command(command)
