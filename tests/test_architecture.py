@@ -353,6 +353,10 @@ def test_no_file_grows_past_what_one_can_hold_in_mind(path: Path) -> None:
             {"flask", "jsonschema", "waitress", "referencing"},
         ),
         ("from receiver.cli import main; main(['list'])", {"flask", "requests", "jsonschema", "waitress"}),
+        (
+            "from receiver.cli import main; main(['schemas', 'list'])",
+            {"flask", "requests", "jsonschema", "waitress", "genson"},
+        ),
     ],
 )
 def test_a_command_does_not_import_what_it_does_not_need(code: str, costs: set[str]) -> None:
