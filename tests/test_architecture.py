@@ -40,7 +40,9 @@ ROOMS = {
         "receiver.terminal",
         "receiver.uptime",
     },
-    "receiver/handlers.py": {"receiver.contract", "receiver.delivery", "receiver.terminal"},
+    "receiver/match.py": {"receiver.entry"},
+    "receiver/watch.py": {"receiver.entry", "receiver.inbox", "receiver.match"},
+    "receiver/handlers.py": {"receiver.contract", "receiver.delivery", "receiver.match", "receiver.terminal"},
     "receiver/report.py": {
         "receiver.contract",
         "receiver.delivery",
