@@ -88,7 +88,7 @@ class Wanted:
         if not fits(entry.event or "", self.pattern):
             return "another event"
         if not (entry.verdict.handled or self.any_verdict):
-            return f"not handled: {entry.verdict}"
+            return "not handled"
         data = entry.data if self.conditions else None
         if broken := [condition.path for condition in self.conditions if not condition.holds(data)]:
             return f"another {_listed(broken)}"

@@ -91,7 +91,7 @@ def test_the_first_that_fits_is_found_and_what_came_before_is_told(inbox: Inbox)
     assert answer.entry is not None
     assert answer.entry.id == fitting
     told = [(entry.id, reason) for entry, reason in answer.others]
-    assert told == [(other, "another event"), (invalid, "not handled: invalid")]
+    assert told == [(other, "another event"), (invalid, "not handled")]
 
 
 def test_of_many_that_do_not_fit_the_last_are_told(inbox: Inbox) -> None:

@@ -1,6 +1,7 @@
 """The command `receiver`: each subcommand parses its options, makes one call, prints what came of it.
 
-`serving` (run) · `looking` (list, show, gaps) · `again` (retry, judge) · `pruning` (prune) · `options` (shared).
+`serving` (run) · `looking` (list, show, gaps) · `waiting` (wait) · `again` (retry, judge) ·
+`pruning` (prune) · `options` (shared).
 """
 
 import click
@@ -10,14 +11,16 @@ from receiver.cli.again import judge, retry
 from receiver.cli.looking import gaps, list_, show
 from receiver.cli.pruning import prune
 from receiver.cli.serving import run
+from receiver.cli.waiting import wait
 from receiver.contract import ContractError
 from receiver.handlers import HandlersError
 from receiver.inbox import InboxError
+from receiver.match import MatchError
 from receiver.retry import RetryError
 from receiver.settings import Group
 from receiver.store import StoreError
 
-FAILURES = (ContractError, HandlersError, InboxError, RetryError, StoreError)
+FAILURES = (ContractError, HandlersError, InboxError, MatchError, RetryError, StoreError)
 
 
 @click.group(cls=Group, section="receiver", failures=FAILURES, context_settings={"help_option_names": ["-h", "--help"]})
@@ -29,5 +32,5 @@ def main() -> None:
     """
 
 
-for command in (run, list_, show, retry, judge, gaps, prune):
+for command in (run, list_, show, wait, retry, judge, gaps, prune):
     main.add_command(command)

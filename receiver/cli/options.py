@@ -10,7 +10,7 @@ from receiver.settings import STATE, Duration
 from receiver.store import now
 
 
-def _event_names(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+def event_names(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     return [name for name in Contract().events if name.startswith(incomplete)]
 
 
@@ -29,7 +29,7 @@ state_option = click.option(
 schemas_option = click.option(
     "--schemas", type=click.Path(path_type=Path), help="Directory of schemas that replaces the shipped contract."
 )
-event_option = click.option("--event", help="Only this event type.", shell_complete=_event_names)
+event_option = click.option("--event", help="Only this event type.", shell_complete=event_names)
 since_option = click.option(
     "--since", type=Duration(), callback=ago, help="Only those received in the last 30s, 5m, 2h or 7d."
 )
