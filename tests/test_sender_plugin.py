@@ -1,14 +1,16 @@
 """The sender's pytest plugin, in real runs of pytest that find it as it is installed."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
-from conftest import Suite, run_suite
+from conftest import ROOT, Suite, run_suite
 
 TESTS = """
 import http.server
 import json
+import re
 import re
 import threading
 
@@ -166,3 +168,11 @@ def test_it(fire, webhook_receiver, number):
     suite = run_suite(tmp_path, "-n", "2", test_it=text)
     assert suite.code == 0, suite.printed
     assert suite.printed.count("PASSED") == 20
+
+
+def test_the_readme_s_example_passes(tmp_path: Path) -> None:
+    examples = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+    (example,) = [text for text in examples if "import pytest" in text]
+    suite = run_suite(tmp_path, test_it=example)
+    assert suite.code == 0, suite.printed
+    assert suite.outcome("test_a_handler_alone") == suite.outcome("test_over_http") == {"PASSED"}
