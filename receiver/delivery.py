@@ -8,9 +8,10 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from hashlib import sha256
 from math import isinf
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 DEEPEST = 64
 """Objects and arrays nested deeper than this are refused: parsers differ in when they give up."""
@@ -45,6 +46,25 @@ class Delivery:
     """When the request was complete, UTC."""
     attempt: int = 1
     """1 for a handler's first run for this delivery, 2 for its second."""
+
+    @classmethod
+    def of(cls, event: str, data: Mapping[str, Any]) -> Self:
+        """A delivery for a test, without a receiver: the same for the same data, received at a fixed moment.
+        `dataclasses.replace` gives it another `id` or `attempt`.
+
+        Raises:
+            TypeError, ValueError: the data cannot be written as JSON.
+        """
+        payload = {"event": event, "data": data}
+        body = json.dumps(payload, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+        return cls(
+            id=sha256(body).hexdigest()[:16],
+            event=event,
+            data=json.loads(body)["data"],
+            body=body,
+            headers={"Content-Type": "application/json"},
+            received_at=datetime(2026, 1, 1, tzinfo=UTC),
+        )
 
 
 def parse(body: bytes) -> object:

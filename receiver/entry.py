@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from receiver.contract import Verdict
 from receiver.delivery import Delivery, parse
@@ -66,6 +67,22 @@ class Entry:
     violations: tuple[Violation, ...]
     runs: tuple[Run, ...] = ()
     judged_at: int | None = None
+
+    @property
+    def data(self) -> Any:
+        """What stands under `data`; None where nothing does, or the body is not JSON."""
+        value = None if self.verdict is Verdict.MALFORMED else parse(self.body)
+        return value.get("data") if isinstance(value, dict) else None
+
+    @property
+    def latest(self) -> tuple[Run, ...]:
+        """Each handler's latest run."""
+        return tuple({run.handler: run for run in self.runs}.values())
+
+    @property
+    def settled(self) -> bool:
+        """Whether no handler has a run in line or under way."""
+        return all(run.state in ENDED for run in self.latest)
 
 
 @dataclass(frozen=True, slots=True)

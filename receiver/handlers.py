@@ -11,6 +11,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +19,7 @@ from typing import Any, TypeVar
 
 from receiver.contract import Contract
 from receiver.delivery import Delivery
+from receiver.match import PATTERN_FORMS, fits, is_pattern
 from receiver.terminal import did_you_mean, shorten
 
 NAME = "handlers"
@@ -25,7 +27,6 @@ NAME = "handlers"
 
 _FILE_MODULE = "user_handlers"  # not the file's own name, which may be that of an installed module
 _MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
-_PATTERN = re.compile(r"\*|[^*]+?(\.\*)?")
 
 Function = TypeVar("Function", bound=Callable[[Delivery], Any])
 
@@ -49,7 +50,7 @@ class Handler:
         return f"{shorten(Path(code.co_filename))}, line {code.co_firstlineno}, {self.name}" if code else self.name
 
     def wants(self, event: str) -> bool:
-        return any(_fits(event, pattern) for pattern in self.patterns)
+        return any(fits(event, pattern) for pattern in self.patterns)
 
 
 class Handlers:
@@ -80,8 +81,8 @@ class Handlers:
         """
         if callable(pattern):
             raise HandlersError('@handlers.on stands without an event; write @handlers.on("transactions.fetched")')
-        if not _PATTERN.fullmatch(pattern):
-            raise HandlersError(f'on({pattern!r}): a pattern is an event type, a prefix as in "consent.*", or "*"')
+        if not is_pattern(pattern):
+            raise HandlersError(f"on({pattern!r}): {PATTERN_FORMS}")
 
         def register(function: Function) -> Function:
             name = function.__name__
@@ -94,7 +95,8 @@ class Handlers:
                 raise HandlersError(
                     f"{name}: another handler of this name is registered already; rename one of the two"
                 )
-            self._handlers[name] = replace(known, patterns=(*known.patterns, pattern))
+            more = replace(known, patterns=(*known.patterns, pattern))
+            self._handlers = {**self._handlers, name: more}  # another one: a receiver may be going through them
             return function
 
         return register
@@ -102,6 +104,21 @@ class Handlers:
     def wanting(self, event: str) -> list[Handler]:
         """The handlers that want an event, in the order of their registration."""
         return [handler for handler in self._handlers.values() if handler.wants(event)]
+
+    def dispatch(self, delivery: Delivery) -> list[str]:
+        """Runs the handlers that want a delivery, in their order and in this thread, for a test of them; returns their
+        names. Each gets its own copy of the data, as from a receiver. What one raises goes up, and no other runs.
+        """
+        handlers = self.wanting(delivery.event)
+        for handler in handlers:
+            handler.function(replace(delivery, data=deepcopy(delivery.data)))
+        return [handler.name for handler in handlers]
+
+    def copy(self) -> "Handlers":
+        """Another registry of the same handlers; what is registered there is not registered here."""
+        other = Handlers()
+        other._handlers = self._handlers
+        return other
 
     def names(self) -> list[str]:
         return list(self._handlers)
@@ -128,10 +145,6 @@ def _takes_one(function: Callable[..., Any]) -> bool:
     except TypeError:
         return False
     return True
-
-
-def _fits(event: str, pattern: str) -> bool:
-    return event.startswith(pattern[:-1]) if pattern.endswith("*") else event == pattern
 
 
 def load(place: str) -> Handlers:

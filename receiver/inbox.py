@@ -72,6 +72,9 @@ _CAPTURED = """
 SELECT number, id, received_at, verdict, body FROM delivery WHERE number > :after
 AND (:event IS NULL OR event = :event) AND (:since IS NULL OR received_at >= :since) ORDER BY number LIMIT 100
 """
+_AFTER = "SELECT * FROM delivery WHERE number > ? ORDER BY number LIMIT 100"
+_LAST = "SELECT coalesce(max(number), 0) FROM delivery"
+_BEFORE = f"SELECT coalesce(min(number) - 1, ({_LAST})) FROM delivery WHERE received_at >= ?"
 _JUDGE = """
 UPDATE delivery SET event = ?, verdict = ?, violations = ?, judged_at = ?, unrouted = ?
 WHERE id = ? AND verdict IN ('invalid', 'malformed')
@@ -173,6 +176,16 @@ class Inbox:
         while rows := self._store.read(_CAPTURED, {"after": after, "event": event, "since": since}):
             for after, id_, received_at, verdict, body in rows:  # noqa: B007 - the last one is where the next page begins
                 yield Captured(id_, received_at, Verdict(verdict), body)
+
+    def after(self, number: int) -> Iterator[tuple[int, Entry]]:
+        """What was stored after the entry of that number, oldest first, with its numbers; read a hundred at a time."""
+        while rows := self._store.read(_AFTER, (number,)):
+            yield from zip([row["number"] for row in rows], self._with_runs(rows), strict=True)
+            number = rows[-1]["number"]
+
+    def last(self, *, before: int | None = None) -> int:
+        """The number of the newest entry, or of the newest that was received before that moment; 0 where none is."""
+        return int(self._store.read(_LAST if before is None else _BEFORE, () if before is None else (before,))[0][0])
 
     def judge(self, id_: str, judgement: Judgement) -> bool:
         """Records the new judgement of a quarantined entry; what is now to be handled waits for being routed.

@@ -106,11 +106,10 @@ def entry_record(entry: Entry) -> dict[str, Any]:
 
 def full_record(entry: Entry) -> dict[str, Any]:
     """An entry as a JSON object, whole but for the exact bytes of the body."""
-    value = _body_value(entry)
     return {
         **entry_record(entry),
         "headers": dict(entry.headers),
-        "data": value.get("data") if isinstance(value, dict) else None,
+        "data": entry.data,
         "runs": [{**run_record(run), "traceback": run.traceback} for run in entry.runs],
     }
 
@@ -154,8 +153,8 @@ def run_line(run: Run) -> str:
 
 def run_marks(entry: Entry) -> str:
     """Each handler with the mark of its latest run: `✓ fetch  ✗ notify`."""
-    latest = {run.handler: _RUN_MARKS[run.state] for run in entry.runs}
-    return "  ".join(f"{style(mark, colour)} {handler}" for handler, (mark, colour) in latest.items())
+    marks = [(run.handler, *_RUN_MARKS[run.state]) for run in entry.latest]
+    return "  ".join(f"{style(mark, colour)} {handler}" for handler, mark, colour in marks)
 
 
 def show_lines(entry: Entry) -> Iterator[str]:
@@ -184,12 +183,8 @@ def _section(title: str, lines: Iterable[str]) -> Iterator[str]:
         yield from ("", style(title, bold=True), *shown)
 
 
-def _body_value(entry: Entry) -> object:
-    return None if entry.verdict is Verdict.MALFORMED else parse(entry.body)
-
-
 def _body_lines(entry: Entry) -> Iterator[str]:
     if entry.verdict is Verdict.MALFORMED:
         yield escape(entry.body.decode("latin-1"), _LONGEST_VALUE)
     else:
-        yield from json.dumps(_body_value(entry), indent=2).replace("\x7f", "\\u007f").splitlines()
+        yield from json.dumps(parse(entry.body), indent=2).replace("\x7f", "\\u007f").splitlines()

@@ -4,6 +4,7 @@ is told."""
 import json
 import os
 import queue
+import re
 import shutil
 import signal
 import socket
@@ -82,6 +83,39 @@ def command(*words: str, **more: Any) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-m", *words], capture_output=True, text=True, timeout=60, check=False, **more
     )
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What a run of pytest in a directory of its own came to."""
+
+    code: int
+    printed: str
+
+    def outcome(self, test: str) -> set[str]:
+        """`PASSED`, `FAILED`, `ERROR` of a test, or of what it was parametrised with."""
+        lines = re.findall(rf"^(PASSED|FAILED|ERROR) \S*\b{re.escape(test)}\b", self.printed, re.MULTILINE)
+        assert lines, f"{test} did not run:\n{self.printed}"
+        return set(lines)
+
+    def section(self, title: str) -> str:
+        """What is printed under a title as `ERROR at teardown of test_x`."""
+        found = re.search(
+            rf"^_+ {re.escape(title)} _+$\n(.*?)(?=^(?:_+|=+) .* (?:_+|=+)$)", self.printed, re.MULTILINE | re.DOTALL
+        )
+        assert found, f"no {title}:\n{self.printed}"
+        return found[1]
+
+
+def run_suite(directory: Path, *options: str, **files: str) -> Suite:
+    """Writes test files (`test_x="..."`; `ini` is the pytest.ini) and runs pytest on them, with the plugins that are
+    installed."""
+    (directory / "pytest.ini").write_text("[pytest]\n" + files.pop("ini", ""))
+    for name, text in files.items():
+        (directory / f"{name}.py").write_text(text)
+    words = ["pytest", "-p", "no:cacheprovider", "-rA", "--strict-markers", "-W", "error", *options]
+    ended = command(*words, cwd=directory)
+    return Suite(ended.returncode, ended.stdout + ended.stderr)
 
 
 @dataclass
@@ -316,9 +350,11 @@ __all__ = [
     "Here",
     "Peer",
     "Process",
+    "Suite",
     "command",
     "printing",
     "queue",
     "receiving_here",
+    "run_suite",
     "wait_for",
 ]

@@ -94,3 +94,20 @@ def test_a_delivery_is_frozen() -> None:
     assert delivery.attempt == 1
     with pytest.raises(dataclasses.FrozenInstanceError):
         delivery.id = "2"
+
+
+def test_a_delivery_for_a_test_is_as_one_that_came() -> None:
+    delivery = Delivery.of("transactions.fetched", {"consentId": "ü", "counts": (1, 2)})
+    assert delivery.body == '{"event":"transactions.fetched","data":{"consentId":"ü","counts":[1,2]}}'.encode()
+    assert parse(delivery.body) == {"event": delivery.event, "data": delivery.data}
+    assert delivery == Delivery.of("transactions.fetched", {"consentId": "ü", "counts": [1, 2]})
+    assert delivery.id != Delivery.of("transactions.fetched", {}).id
+    assert len(delivery.id) == 16
+    assert (delivery.headers["Content-Type"], delivery.received_at.tzinfo) == ("application/json", UTC)
+
+
+def test_what_is_not_json_is_no_delivery() -> None:
+    with pytest.raises(ValueError, match="Out of range float"):
+        Delivery.of("a.b", {"x": float("nan")})
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        Delivery.of("a.b", {"x": object()})

@@ -177,3 +177,51 @@ def _named(name: str):
 
     function.__name__ = name
     return function
+
+
+class TestDispatch:
+    """What a test of handlers calls instead of a receiver."""
+
+    @staticmethod
+    def registry(called: list[Delivery]) -> Handlers:
+        handlers = Handlers()
+
+        @handlers.on("consent.*")
+        def first(delivery: Delivery) -> None:
+            called.append(delivery)
+            delivery.data["user"]["id"] = 0
+
+        @handlers.on("transactions.fetched")
+        def other(delivery: Delivery) -> None: ...
+
+        @handlers.on("*")
+        def second(delivery: Delivery) -> None:
+            called.append(delivery)
+
+        return handlers
+
+    def test_those_that_want_it_run_in_order_each_with_its_own_copy_of_the_data(self) -> None:
+        called: list[Delivery] = []
+        delivery = Delivery.of("consent.status.updated", {"user": {"id": 5}})
+        assert self.registry(called).dispatch(delivery) == ["first", "second"]
+        assert [one.data["user"]["id"] for one in called] == [0, 5]
+        assert delivery.data["user"]["id"] == 5
+
+    def test_where_none_wants_it_none_runs(self) -> None:
+        assert Handlers().dispatch(Delivery.of("a.b", {})) == []
+
+    def test_what_one_raises_goes_up_and_no_other_runs(self) -> None:
+        called: list[Delivery] = []
+        with pytest.raises(KeyError, match="user") as raised:
+            self.registry(called).dispatch(Delivery.of("consent.status.updated", {}))
+        assert raised.traceback[-1].name == "first"
+        assert len(called) == 1
+
+    def test_a_copy_takes_more_handlers_and_the_first_does_not(self) -> None:
+        handlers = self.registry([])
+        other = handlers.copy()
+
+        @other.on("*")
+        def third(delivery: Delivery) -> None: ...
+
+        assert (len(handlers), len(other)) == (3, 4)

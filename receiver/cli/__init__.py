@@ -1,6 +1,6 @@
 """The command `receiver`: each subcommand parses its options, makes one call, prints what came of it.
 
-`serving` (run) · `looking` (list, show, gaps) · `again` (retry, judge) · `pruning` (prune) ·
+`serving` (run) · `looking` (list, show, gaps) · `waiting` (wait) · `again` (retry, judge) · `pruning` (prune) ·
 `schemas` (schemas list, show, check) · `comparing` (schemas diff) · `captured` (schemas drift, infer) ·
 `exporting` (export) · `options` (shared).
 """
@@ -14,16 +14,18 @@ from receiver.cli.looking import gaps, list_, show
 from receiver.cli.pruning import prune
 from receiver.cli.schemas import schemas
 from receiver.cli.serving import run
+from receiver.cli.waiting import wait
 from receiver.contract import ContractError
 from receiver.handlers import HandlersError
 from receiver.inbox import InboxError
 from receiver.infer import InferError
+from receiver.match import MatchError
 from receiver.retry import RetryError
 from receiver.revision import RevisionError
 from receiver.settings import Group
 from receiver.store import StoreError
 
-FAILURES = (ContractError, HandlersError, InboxError, InferError, RetryError, RevisionError, StoreError)
+FAILURES = (ContractError, HandlersError, InboxError, InferError, MatchError, RetryError, RevisionError, StoreError)
 
 
 @click.group(cls=Group, section="receiver", failures=FAILURES, context_settings={"help_option_names": ["-h", "--help"]})
@@ -35,5 +37,5 @@ def main() -> None:
     """
 
 
-for command in (run, list_, show, retry, judge, gaps, prune, schemas, export):
+for command in (run, list_, show, wait, retry, judge, gaps, prune, schemas, export):
     main.add_command(command)

@@ -3,6 +3,7 @@
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +15,12 @@ from receiver.settings import Duration
 from receiver.store import now
 from receiver.terminal import as_json, iso, moment, span
 from receiver.uptime import gaps as gaps_between
+from receiver.watch import watch
+
+if TYPE_CHECKING:
+    from receiver.entry import Entry
+
+_NOTHING_FITS = "No delivery fits. With the receiver running, `sender fire transactions.fetched` sends one."
 
 
 @click.command("list")
@@ -26,6 +33,7 @@ from receiver.uptime import gaps as gaps_between
 )
 @since_option
 @click.option("--limit", type=click.IntRange(1, 1_000_000), default=20, show_default=True, help="At most so many.")
+@click.option("--follow", is_flag=True, help="Oldest first, then each new one as it comes, until Ctrl-C.")
 @state_option
 @json_option
 def list_(
@@ -34,6 +42,7 @@ def list_(
     run: str | None,
     since: int | None,
     limit: int,
+    follow: bool,
     state: Path,
     as_records: bool,
 ) -> None:
@@ -43,14 +52,22 @@ def list_(
     """
     from receiver.report import delivery_line, entry_record, run_marks
 
-    with closing(Inbox.existing(state)) as inbox:
-        entries = inbox.entries(event=event, verdict=verdict, run=run, since=since, limit=limit)
-    for entry in entries:
+    def tell(entry: "Entry") -> None:
         click.echo(as_json(entry_record(entry)) if as_records else delivery_line(entry, run_marks(entry), dated=True))
-    if not entries and not as_records:
-        click.echo(
-            "No delivery fits. With the receiver running, `sender fire transactions.fetched` sends one.", err=True
-        )
+
+    if follow and run:
+        raise click.UsageError("--follow and --run exclude each other: a delivery is printed before its handlers ran")
+    with closing(Inbox.existing(state)) as inbox:
+        last = inbox.last()
+        entries = inbox.entries(event=event, verdict=verdict, run=run, since=since, limit=limit)
+        for entry in reversed(entries) if follow else entries:
+            tell(entry)
+        if not follow and not entries and not as_records:
+            click.echo(_NOTHING_FITS, err=True)
+        there = {entry.id for entry in entries}
+        for entry in watch(inbox, last) if follow else ():
+            if entry.id not in there and event in {None, entry.event} and verdict in {None, entry.verdict}:
+                tell(entry)
 
 
 @click.command()
