@@ -38,7 +38,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Gives each sample of the event types asked for, as the argument `delivery`."""
     markers = list(metafunc.definition.iter_markers("webhook_samples"))
     if markers:
-        contract = _contract(metafunc.definition)
+        contract = contract_of(metafunc.definition)
         chosen = [event for marker in markers for event in marker.args] or contract.events
         samples = {id_: delivery for event in chosen for id_, delivery in _samples(contract, event).items()}
         metafunc.parametrize("delivery", list(samples.values()), ids=list(samples))
@@ -47,7 +47,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture
 def webhook_contract(request: pytest.FixtureRequest) -> "Contract":
     """The contract that holds for this test: the shipped one, or that of `webhook_schemas` or the marker."""
-    return _contract(request.node)
+    return contract_of(request.node)
 
 
 @pytest.fixture
@@ -71,6 +71,16 @@ def webhook_receiver(
         pytest.fail("\n".join(problems), pytrace=False)
 
 
+def contract_of(node: pytest.Item) -> "Contract":
+    """The contract that holds for a test."""
+    from receiver.contract import ContractError
+
+    try:
+        return _contract_of(_settings(node)["schemas"])
+    except ContractError as error:
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
+
+
 def _samples(contract: "Contract", event: str) -> "dict[str, Delivery]":
     from receiver.delivery import Delivery
     from receiver.terminal import did_you_mean
@@ -79,15 +89,6 @@ def _samples(contract: "Contract", event: str) -> "dict[str, Delivery]":
         hint = did_you_mean(event, contract.events)
         pytest.fail(f"webhook_samples: no schema knows the event type {event!r}; {hint}", pytrace=False)
     return {f"{event}-{name}": Delivery.of(event, one["data"]) for name, one in contract.samples(event).items()}
-
-
-def _contract(node: pytest.Item) -> "Contract":
-    from receiver.contract import ContractError
-
-    try:
-        return _contract_of(_settings(node)["schemas"])
-    except ContractError as error:
-        raise pytest.fail.Exception(str(error), pytrace=False) from None
 
 
 @cache

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from conftest import ROOT, SOON, command
 
 from receiver.contract import Contract
+from sender.verify.testing import contract_cases
 
 SAMPLES = ROOT / "samples"
 
@@ -31,19 +33,25 @@ def test_in_a_clone(tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stdout
     samples = sum(len(list((SAMPLES / event).glob("*.json"))) for event in Contract().events)
     tests = sum(path.read_text().count("\ndef test") for path in (SAMPLES / "testing").glob("test_*.py"))
-    assert f"{samples + tests - 1} passed" in ended.stdout
+    cases = len(list(contract_cases(Contract(), events=["transactions.fetched"], only=["samples", "malformed"])))
+    assert f"{samples + cases + tests - 2} passed" in ended.stdout
 
 
-def test_by_the_workflow(tmp_path: Path) -> None:
+def test_by_the_workflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each of its commands but the first, which installs what is installed here already."""
     copied(SAMPLES / "testing", tmp_path / "tests")
     shutil.copy(SAMPLES / "handlers.py", tmp_path)
     install, *steps = re.findall(r"^ +- run: (.*)$", (tmp_path / "tests" / "ci.yml").read_text(), re.MULTILINE)
     assert install == "pip install enablenow-webhooks pytest"
     assert steps
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+    monkeypatch.setenv("RECEIVER_PORT", port)
     for step in steps:
-        ended = subprocess.run(["bash", "-ec", step], capture_output=True, text=True, timeout=SOON * 3, check=False)
+        words = ["bash", "-ec", step.replace("8787", port)]
+        ended = subprocess.run(words, capture_output=True, text=True, timeout=SOON * 3, check=False)
         assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "383 passed" in ended.stdout
 
 
 def test_it_notices_when_a_handler_breaks(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, Suite, run_suite
+from receivers.planted import FAULTS, running
 
 TESTS = """
 import http.server
@@ -176,3 +177,47 @@ def test_the_readme_s_example_passes(tmp_path: Path) -> None:
     suite = run_suite(tmp_path, test_it=example)
     assert suite.code == 0, suite.printed
     assert suite.outcome("test_a_handler_alone") == suite.outcome("test_over_http") == {"PASSED"}
+
+
+def test_each_case_of_the_contract_is_a_test(tmp_path: Path) -> None:
+    with running(FAULTS["ignores-the-minimum"][0]) as server:
+        suite = run_suite(
+            tmp_path,
+            test_cases=f"""
+import pytest
+
+@pytest.mark.contract_cases(events=["transactions.fetched"])
+def test_mine(contract_case):
+    contract_case.check("{server.url}")
+
+@pytest.mark.contract_cases(profile="tolerant", only=["malformed/nan"])
+@pytest.mark.parametrize("status", [400, 202, 500])
+def test_otherwise(contract_case, status):
+    assert b"NaN" in contract_case.case.body
+    contract_case.check_status(status)
+""",
+        )
+    assert (
+        "FAILED test_cases.py::test_mine[transactions.fetched/data/addedTransactionsCount/minimum/below]"
+        in suite.printed
+    )
+    assert "202 answered, 4xx expected" in suite.printed
+    assert "curl -sS -i -X POST" in suite.printed
+    assert (
+        "malformed/nan: 500 answered, no 5xx expected: what is not JSON is rejected (RFC 8259, 2 to 8)" in suite.printed
+    )
+    assert "sender/verify/testing.py" not in suite.printed
+    assert re.search(r"\b2 failed, \d{3} passed", suite.printed)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("profil='x'", "argument 'profil'"),
+        ("profile='x'", "'x' is not a valid Profile"),
+        ("events=['x.y']", "no case fits `events` and `only`; `sender verify --list` shows them all"),
+    ],
+)
+def test_cases_that_cannot_be_meant_so_are_told(tmp_path: Path, arguments: str, said: str) -> None:
+    test = f"import pytest\n@pytest.mark.contract_cases({arguments})\ndef test_it(contract_case): ...\n"
+    assert said in run_suite(tmp_path, test_it=test).printed

@@ -7,6 +7,7 @@ import pytest
 if TYPE_CHECKING:
     from receiver.testing import WebhookReceiver
     from sender.testing import Fire
+    from sender.verify.testing import ContractCase
 
 
 def test_a_consent_that_changed_is_read_again(
@@ -38,3 +39,10 @@ def test_a_handler_that_fails_is_on_record(
     assert fire("transactions.fetched").ok  # it is stored and answered before its handlers run
     (run,) = webhook_receiver.wait_for("transactions.fetched").runs
     assert run.state == "failed"
+
+
+@pytest.mark.contract_cases(events=["transactions.fetched"], only=["samples", "malformed"])  # or all, without these
+def test_the_receiver_answers_as_the_contract_demands(
+    webhook_receiver: "WebhookReceiver", contract_case: "ContractCase"
+) -> None:
+    contract_case.check(webhook_receiver.url)  # or the URL of your own receiver

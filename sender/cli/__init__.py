@@ -15,10 +15,9 @@ from sender.cli.verifying import verify
 from sender.endpoints import EndpointError
 from sender.ledger import LedgerError
 from sender.payload import PayloadError
-from sender.verify.record import RecordError
 from sender.verify.shapes import ShapeError
 
-FAILURES = (ContractError, EndpointError, LedgerError, PayloadError, RecordError, ShapeError, StoreError)
+FAILURES = (ContractError, EndpointError, LedgerError, PayloadError, ShapeError, StoreError)
 
 
 @click.group(cls=Group, section="sender", failures=FAILURES, context_settings={"help_option_names": ["-h", "--help"]})

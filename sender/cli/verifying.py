@@ -127,21 +127,21 @@ def _implied(schemas: Path | None, patterns: Sequence[str], max_body: int | None
 
 
 def _recorded(report: Path) -> "list[Case]":
-    from sender.verify.record import recorded_cases
+    from sender.verify.record import RecordError, recorded_cases
 
-    return recorded_cases(report.read_text(encoding="utf-8").splitlines())
+    try:
+        return recorded_cases(report.read_text(encoding="utf-8").splitlines())
+    except (RecordError, OSError, UnicodeDecodeError) as error:
+        raise Failure(f"--replay {report}: {error}") from error
 
 
 def _chosen(cases: "list[Case]", patterns: Sequence[str]) -> "list[Case]":
-    def fits(case: "Case", pattern: str) -> bool:
-        return any(fnmatchcase(name, pattern) for name in (case.id, case.group, case.rule.id))
-
     for pattern in patterns:
-        if not any(fits(case, pattern) for case in cases):
+        if not any(case.is_one_of([pattern]) for case in cases):
             raise click.UsageError(f"--only {pattern}: fits no case; `sender verify --list` shows them all")
     if not cases:
         raise click.UsageError("there is no case to verify")
-    return [case for case in cases if any(fits(case, pattern) for pattern in patterns)] if patterns else cases
+    return [case for case in cases if case.is_one_of(patterns or ["*"])]
 
 
 def _list(cases: "list[Case]", *, as_records: bool) -> None:

@@ -6,6 +6,7 @@ In: a contract. Out: cases, each with an id that stays, the exact bytes, and the
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from typing import Any
 
 from receiver.contract import Contract, Verdict
@@ -38,6 +39,11 @@ class Case:
     method: str = "POST"
     headers: Mapping[str, str] = field(default_factory=lambda: _JSON)
     together: bool = False
+
+    def is_one_of(self, patterns: Iterable[str]) -> bool:
+        """Whether its id, its group or its rule is meant; `*` stands for anything."""
+        names = (self.id, self.group, self.rule.id)
+        return any(fnmatchcase(name, pattern) for pattern in patterns for name in names)
 
 
 def cases(contract: Contract, events: Sequence[str], max_body: int | None = None) -> list[Case]:
