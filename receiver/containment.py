@@ -14,11 +14,25 @@ from jsonschema_rs.canonical import Containment
 
 from receiver.changes import ANNOTATIONS
 from receiver.contract import ENVELOPE, Contract, Schema
-from receiver.outline import Place, entered, rebuilt
+from receiver.outline import Place, entered, rebuilt, subschemas
 
 DEEPEST = 16
 """Deeper than this nothing is closed: a schema may refer to itself."""
 
+MOST_PARTS = 5_000
+"""A schema of more parts, with all that it refers to, is not compared: parts can be doubled without end."""
+
+_OF_ANY_DRAFT = {"allOf", "anyOf", "oneOf", "not", "type", "properties", "required", "enum", "const", "pattern"} | {
+    "minLength",
+    "maxLength",
+    "minimum",
+    "maximum",
+    "minItems",
+    "maxItems",
+}
+"""Keywords that mean the same in each draft from the sixth on."""
+
+_DRAFTS = "its schemas are of different drafts"
 _WHAT_NAMES = {"$id", "id", "$schema", "$anchor", "$defs", "definitions", "$vocabulary"}
 
 
@@ -52,11 +66,11 @@ def whole(contract: Contract, event: str) -> Whole:
         Undecided: they cannot be put into one.
     """
     found = [contract.resolver(name).lookup("#") for name in (ENVELOPE, event)]
-    if len({one.draft for one in found}) > 1:
-        raise Undecided("its schemas are of different drafts")
-    schemas = [_inlined(one.contents, one.resolver, one.draft, ()) for one in found]
-    named = {"properties": {"event": {"const": event}} if found[0].draft > jsonschema_rs.Draft4 else {}}
-    return Whole(found[0].draft, {"allOf": [*schemas, named]})
+    envelope, schema = (_Inliner(one.draft).inlined(one.contents, one.resolver, ()) for one in found)
+    draft = found[1].draft
+    if found[0].draft != draft and not (draft >= jsonschema_rs.Draft6 and _is_of_any_draft(envelope)):
+        raise Undecided(_DRAFTS)
+    return Whole(draft, {"allOf": [envelope, schema, {"properties": {"event": {"enum": [event]}}}]})
 
 
 def guard(place: Place, depth: int = 0) -> Schema:
@@ -95,24 +109,46 @@ def _canonical(one: Whole) -> jsonschema_rs.CanonicalSchema:
     return jsonschema_rs.canonicalize(one.schema, draft=one.draft, validate_formats=True, offline=True)
 
 
-def _inlined(schema: Any, resolver: jsonschema_rs.Resolver, draft: int, within: tuple[str, ...]) -> Any:
-    """A schema with what it refers to in place of the references, without names and annotations."""
-    if not isinstance(schema, dict):
-        return schema
-    for keyword in ("$dynamicRef", "$recursiveRef"):
-        if keyword in schema:
-            raise Undecided(f"{keyword} is not followed")
-    inner = entered(schema, resolver)
-    kept = {key: value for key, value in schema.items() if key not in ANNOTATIONS | _WHAT_NAMES}
-    copy = rebuilt(kept, lambda part: _inlined(part, inner, draft, within))
-    if "$ref" not in copy:
-        return copy
-    reference = urljoin(inner.base_uri, copy.pop("$ref"))
-    if reference in within:
-        raise Undecided("it refers to itself")
-    found = inner.lookup(schema["$ref"])
-    if found.draft != draft:
-        raise Undecided("its schemas are of different drafts")
-    target = _inlined(found.contents, found.resolver, draft, (*within, reference))
-    # Before draft 2019-09 what stands beside a $ref says nothing.
-    return target if draft < jsonschema_rs.Draft201909 else {**copy, "allOf": [*copy.get("allOf", []), target]}
+def _is_of_any_draft(schema: Schema) -> bool:
+    return all(inner.keys() <= _OF_ANY_DRAFT for _, inner in subschemas(schema))
+
+
+class _Inliner:
+    """Puts what a schema refers to in the place of the references, and leaves names and annotations out."""
+
+    def __init__(self, draft: int) -> None:
+        self._draft = draft
+        self._left = MOST_PARTS
+
+    def inlined(self, schema: Any, resolver: jsonschema_rs.Resolver, within: tuple[str, ...]) -> Any:
+        """`within` are the references that led here."""
+        if not isinstance(schema, dict):
+            return schema
+        self._check(schema)
+        inner = entered(schema, resolver)
+        kept = {key: value for key, value in schema.items() if key not in ANNOTATIONS | _WHAT_NAMES}
+        copy = rebuilt(kept, lambda part: self.inlined(part, inner, within))
+        if "$ref" not in copy:
+            return copy
+        target = self._target(copy.pop("$ref"), inner, within)
+        # Before draft 2019-09 what stands beside a $ref says nothing.
+        return (
+            target if self._draft < jsonschema_rs.Draft201909 else {**copy, "allOf": [*copy.get("allOf", []), target]}
+        )
+
+    def _target(self, reference: str, resolver: jsonschema_rs.Resolver, within: tuple[str, ...]) -> Any:
+        place = urljoin(resolver.base_uri, reference)
+        if place in within:
+            raise Undecided("it refers to itself")
+        found = resolver.lookup(reference)
+        if found.draft != self._draft:
+            raise Undecided(_DRAFTS)
+        return self.inlined(found.contents, found.resolver, (*within, place))
+
+    def _check(self, schema: Schema) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise Undecided(f"it has more than {MOST_PARTS} parts, with all that it refers to")
+        for keyword in ("$dynamicRef", "$recursiveRef"):
+            if keyword in schema:
+                raise Undecided(f"{keyword} is not followed")

@@ -4,8 +4,6 @@ In: a directory of schemas (the shipped one, or the user's own), and parsed payl
 fetched. jsonschema-rs decides. Knows nothing of HTTP or of storage.
 """
 
-import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -16,19 +14,23 @@ from urllib.parse import urljoin
 
 import jsonschema_rs
 
+from receiver.documents import (
+    ENVELOPE,
+    ContractError,
+    Schema,
+    at,
+    compiled,
+    misnamed,
+    places_of,
+    read,
+    schema_files,
+    shipped,
+    shipped_envelope,
+    uri_of,
+)
 from receiver.violations import Explainer, Violation
 
-ENVELOPE = "envelope"
-BASE = "https://contract.invalid/"
-"""Where a schema without an absolute `$id` is taken to lie, so that `"$ref": "envelope.json"` finds its neighbour."""
-
-_EVENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-
-Schema = dict[str, Any]
-
-
-class ContractError(Exception):
-    """A schema or a sample that cannot be used; the text names the file and the reason."""
+__all__ = ["ENVELOPE", "Contract", "ContractError", "EventType", "Field", "Judgement", "Schema", "Verdict"]
 
 
 class Verdict(StrEnum):
@@ -107,7 +109,7 @@ class EventType:
         if not isinstance(schema, dict):
             return {}
         reference = schema.get("$ref", "")
-        return _at(self.schema, reference[1:]) if reference.startswith("#/") else schema
+        return at(self.schema, reference[1:]) if reference.startswith("#/") else schema
 
 
 class Contract:
@@ -123,9 +125,9 @@ class Contract:
     """
 
     def __init__(self, directory: Path | None = None) -> None:
-        self.directory = directory or self.shipped()
+        self.directory = directory or shipped("schemas")
         self.samples_directory = self.directory.parent / "samples"
-        self._documents = {path.stem: _read(path) for path in _schema_files(self.directory)}
+        self._documents = {path.stem: read(path) for path in schema_files(self.directory)}
         for name, document in self._documents.items():
             for _, fault in misnamed(name, document):
                 raise ContractError(f"{self.directory / name}.json: {fault}")
@@ -138,11 +140,6 @@ class Contract:
         self.envelope = event_types.pop(ENVELOPE)
         self.events: Mapping[str, EventType] = event_types
         self._explainers: dict[str, Explainer] = {}
-
-    @staticmethod
-    def shipped() -> Path:
-        """The directory of the shipped schemas."""
-        return _shipped("schemas")
 
     def judge(self, payload: object) -> Judgement:
         """The verdict on a parsed payload. A payload that breaks the envelope is judged by the envelope alone."""
@@ -187,7 +184,7 @@ class Contract:
         """
         files = sorted((self.samples_directory / event).glob("*.json"), key=_default_first)
         examples = self.events[event].schema.get("examples", [])
-        samples = {path.stem: _read(path) for path in files}
+        samples = {path.stem: read(path) for path in files}
         return samples or {f"example-{number}": example for number, example in enumerate(examples, start=1)}
 
     def referred(self, reference: str, within: str) -> tuple[str, Schema]:
@@ -196,7 +193,7 @@ class Contract:
         Empty where it points at an anchor; `$dynamicRef` is not followed.
         """
         place, _, pointer = urljoin(uri_of(within), reference).partition("#")
-        return PurePosixPath(place).stem, _at(self._places.get(place, {}), pointer)
+        return PurePosixPath(place).stem, at(self._places.get(place, {}), pointer)
 
     def _compile(self, name: str, document: Schema) -> jsonschema_rs.Validator:
         try:
@@ -211,98 +208,11 @@ class Contract:
         return self._explainers[event_type.name].violations(payload)
 
 
-def uri_of(name: str) -> str:
-    """Where the schema of that name is taken to lie."""
-    return f"{BASE}{name}.json"
-
-
-def places_of(documents: Mapping[str, Schema]) -> dict[str, Schema]:
-    """Schemas by each URI that a reference to them may have."""
-    bases = {BASE, *(urljoin(str(document.get("$id", BASE)), ".") for document in documents.values())}
-    return {f"{base}{name}.json": document for base in bases for name, document in documents.items()}
-
-
-def misnamed(name: str, document: Schema) -> Iterator[tuple[str, str]]:
-    """What in a schema disagrees with the name of its file: the JSON Pointer, and the reason with the remedy."""
-    if not _EVENT_NAME.fullmatch(name):
-        yield "", "a schema is named after its event type, in letters, digits, '.', '_' and '-'"
-    if "$id" in document and str(document["$id"]).rsplit("/", 1)[-1].removesuffix(".json") != name:
-        yield "/$id", f"its $id says {document['$id']!r}; name the file after it, or mend the $id"
-    properties = document.get("properties")
-    event = properties.get("event") if isinstance(properties, dict) else None
-    const = event.get("const", name) if isinstance(event, dict) else name
-    if const != name:
-        yield "/properties/event/const", f"it is for the event {const!r}; name the file after it, or mend the schema"
-
-
-def compiled(name: str, document: Schema, places: Mapping[str, Schema]) -> jsonschema_rs.Validator:
-    """What judges by a schema, whose references lead to `places` and nowhere else.
-
-    Raises:
-        ContractError: it cannot be used; the text says why, not where.
-    """
-    astray = []
-
-    def neighbour(uri: str) -> Schema:
-        if uri not in places:
-            astray.append(uri.removeprefix(BASE))
-        return places[uri]
-
-    try:
-        return jsonschema_rs.validator_for(document, base_uri=uri_of(name), validate_formats=True, retriever=neighbour)
-    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
-        reason = str(getattr(error, "message", error))
-        if astray:
-            reason = f"it refers to {astray[0]}, which is not in this directory; nothing is fetched"
-        raise ContractError(f"not a usable schema: {reason}") from error
-
-
-def shipped_envelope() -> Schema:
-    """The envelope of a contract that has none of its own."""
-    return _read(_shipped("schemas") / f"{ENVELOPE}.json")
-
-
-def _at(document: Schema, pointer: str) -> Schema:
-    """The schema at a JSON Pointer (RFC 6901) into a document; empty where none is."""
-    found: Any = document
-    for step in pointer.split("/")[1:]:
-        key = step.replace("~1", "/").replace("~0", "~")
-        try:
-            found = found[int(key) if isinstance(found, list) else key]
-        except (LookupError, TypeError, ValueError):
-            return {}
-    return found if isinstance(found, dict) and pointer[:1] in {"", "/"} else {}
-
-
 def _type_of(schema: Schema) -> str:
     types = schema.get("type", "any")
     shown = " or ".join(types) if isinstance(types, list) else str(types)
     return f"{shown} ({schema['format']})" if "format" in schema else shown
 
 
-def _shipped(room: str) -> Path:
-    here = Path(__file__).resolve().parent
-    return here / room if (here / room).is_dir() else here.parent / room
-
-
 def _default_first(path: Path) -> tuple[bool, str]:
     return path.stem != "default", path.name
-
-
-def _schema_files(directory: Path) -> list[Path]:
-    if not directory.is_dir():
-        raise ContractError(f"{directory}: no such directory; --schemas names one that holds <event type>.json files")
-    files = sorted(directory.glob("*.json"))
-    if not any(path.stem != ENVELOPE for path in files):
-        raise ContractError(f"{directory}: holds no schema; put one file <event type>.json per event type there")
-    return files
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise ContractError(f"{path}: not readable as JSON: {error}") from error
-    if not isinstance(document, dict):
-        raise ContractError(f"{path}: must be a JSON object")
-    return document

@@ -10,7 +10,7 @@ from typing import Any
 
 import jsonschema_rs
 
-from receiver.contract import ENVELOPE, Schema, misnamed
+from receiver.documents import ENVELOPE, Schema, misnamed
 from receiver.entry import Captured
 from receiver.terminal import iso
 

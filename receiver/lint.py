@@ -14,8 +14,8 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 import jsonschema_rs
 
-from receiver.contract import ENVELOPE, ContractError, Schema, compiled, misnamed, places_of, shipped_envelope, uri_of
 from receiver.delivery import MalformedBody, parse
+from receiver.documents import ENVELOPE, ContractError, Schema, compiled, misnamed, places_of, shipped_envelope, uri_of
 from receiver.outline import subschemas
 from receiver.terminal import did_you_mean
 from receiver.violations import Explainer, pointer

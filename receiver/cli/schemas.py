@@ -10,6 +10,7 @@ from receiver.cli.captured import drift, infer
 from receiver.cli.comparing import diff
 from receiver.cli.options import event_argument, json_option, known, schemas_option
 from receiver.contract import Contract, EventType
+from receiver.documents import shipped
 from receiver.outline import subschemas
 from receiver.terminal import as_json, escape, shorten, style
 from receiver.violations import pointer
@@ -63,7 +64,7 @@ def check(schemas: Path | None, as_records: bool) -> None:
     """
     from receiver.lint import problems
 
-    directory = schemas or Contract.shipped()
+    directory = schemas or shipped("schemas")
     found = list(problems(directory))
     for one in found:
         where, place = shorten(one.file), escape(one.pointer) or "(file)"
