@@ -8,6 +8,9 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import jsonschema_rs
+
+from receiver.contract import Schema
 from receiver.outline import Place
 
 UNDECLARED = "undeclared"
@@ -17,7 +20,7 @@ DEEPEST = 5
 """An example is made so deep: a schema may refer to itself."""
 
 _OF_TYPE: dict[str, list[Any]] = {
-    "string": ["text", "1", "42", "a", "A", "abc", "ABC", "a1", "1.00", ""],
+    "string": ["text", "1", "42", "a", "A", "abc", "ABC", "a1", "1.00", "123456", "NL91ABNA0417164300", ""],
     "integer": [1, 0, 2, 7, -1],
     "number": [0.5, 1.5, -0.5],
     "boolean": [True, False],
@@ -47,6 +50,7 @@ _OF_FORMAT = {
 _BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 _SIZES = ("minLength", "maxLength")
 _COUNTS = ("minItems", "maxItems")
+_OF_SCALARS = ("const", "enum", "format", "pattern", "multipleOf", *_BOUNDS, *_SIZES)
 _LONGEST = 10_000
 
 
@@ -66,7 +70,15 @@ def example(place: Place, depth: int = 0) -> Any:
         return [example(place.items, depth + 1)] * max([1, *_small(place, _COUNTS[:1])])
     kinds = {kind for said in place.values("type") for kind in (said if isinstance(said, list) else [said])}
     likely = suggested(place, depth)
-    return next((value for value in likely if kind_of(value) in kinds - {"null"}), likely[0])
+    of_kind = [value for value in likely if kind_of(value) in kinds - {"null"}] or likely[:1]
+    deciders = [_decider(schema) for schema, _ in place.said]
+    return max(of_kind, key=lambda value: sum(decider.is_valid(value) for decider in deciders))
+
+
+def _decider(schema: Schema) -> jsonschema_rs.Validator:
+    """Judges a value by what a schema says of it, and of nothing in it."""
+    said = {keyword: schema[keyword] for keyword in _OF_SCALARS if keyword in schema}
+    return jsonschema_rs.validator_for(said, validate_formats=True)
 
 
 def variants(value: Any, places: Sequence[Place]) -> Iterator[Any]:
@@ -145,4 +157,4 @@ def _all(lists: Iterable[Any]) -> list[Any]:
 
 
 def _distinct(values: Iterable[Any]) -> list[Any]:
-    return list({json.dumps(value, sort_keys=True): value for value in reversed(list(values))}.values())[::-1]
+    return list({json.dumps(value, sort_keys=True): value for value in values}.values())

@@ -16,7 +16,7 @@ ROOMS = {
     "receiver/documents.py": set(),
     "receiver/contract.py": {"receiver.documents", "receiver.violations"},
     "receiver/outline.py": {"receiver.contract"},
-    "receiver/instances.py": {"receiver.outline"},
+    "receiver/instances.py": {"receiver.contract", "receiver.outline"},
     "receiver/changes.py": {"receiver.contract", "receiver.outline", "receiver.violations"},
     "receiver/containment.py": {"receiver.changes", "receiver.contract", "receiver.outline"},
     "receiver/compatibility.py": {
@@ -271,7 +271,13 @@ ROOMS = {
     "sender/verify/rules.py": set(),
     "sender/verify/notation.py": set(),
     "sender/verify/values.py": {"receiver.contract"},
-    "sender/verify/shapes.py": {"receiver.contract", "sender.verify.notation", "sender.verify.values"},
+    "sender/verify/shapes.py": {
+        "receiver.contract",
+        "receiver.instances",
+        "receiver.outline",
+        "sender.verify.notation",
+        "sender.verify.values",
+    },
     "sender/verify/cases.py": {
         "receiver.contract",
         "sender.verify",

@@ -188,7 +188,6 @@ class TestAnySchema:
         [
             "/data/kind/enum/DEBIT",
             "/data/amount/maximum/at",
-            "/data/code/minLength/at",
             "/data/code/maxLength/at",
             "/data/level/exclusiveMaximum/below",
             "/data/tree/child/type/null",

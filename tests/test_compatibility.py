@@ -167,8 +167,10 @@ def test_an_event_type_that_is_new_or_gone() -> None:
 
 
 def test_a_schema_of_another_draft_is_compared_beside_the_shipped_envelope() -> None:
-    old, new = ({"$schema": "http://json-schema.org/draft-07/schema#", "properties": {"data": {"properties": {"a": said}}}}
-                for said in (TEXT, {"type": ["string", "null"]}))  # fmt: skip
+    draft = {"$schema": "http://json-schema.org/draft-07/schema#"}
+    old, new = (
+        {**draft, "properties": {"data": {"properties": {"a": said}}}} for said in (TEXT, {"type": ["string", "null"]})
+    )
     (comparison,) = compare(contract(OBJECT, **{"a.b": old}), contract(OBJECT, **{"a.b": new}))
     assert letters(comparison) == "bbc"
 

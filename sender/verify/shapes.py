@@ -10,9 +10,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from receiver.contract import Contract, Judgement, Schema, Verdict
+from receiver.contract import Contract, Judgement, Verdict
+from receiver.instances import example
+from receiver.outline import Place
 from sender.verify.notation import OWN
-from sender.verify.values import Placed, example, flattened, items, members, others
+from sender.verify.values import others
 
 Payload = dict[str, Any]
 Path = tuple[str | int, ...]
@@ -83,7 +85,7 @@ def _maximal(contract: Contract, event: str) -> Payload:
     payload = {"event": event, "data": {}}
     for sample in reversed(samples):
         payload = _merged(payload, sample)
-    made = example(contract, (event, contract.events[event].schema))
+    made = example(Place.of_event(contract, event))
     candidates = [_merged(made, payload) if isinstance(made, dict) else payload, payload, *samples]
     for candidate in candidates:
         if _is_valid(contract, candidate):
@@ -105,9 +107,9 @@ def _minimal(contract: Contract, payload: Payload) -> Payload:
 
 def _changes(contract: Contract, event: str, payload: Payload) -> Iterator[tuple[Path, str, str, Payload]]:
     """Each change to one place of a body: where, guided by which keyword, the change's name, and the changed body."""
-    for path, schemas in _spots(contract, payload, [(event, contract.events[event].schema)]):
+    for path, place in _places(payload, Place.of_event(contract, event)):
         value = _at(payload, path)
-        for schema in schemas:
+        for schema, _ in place.said:
             for keyword, name, other in others(schema, value):
                 yield path, keyword, name, _with(payload, path, other)
         if isinstance(value, dict):
@@ -116,20 +118,17 @@ def _changes(contract: Contract, event: str, payload: Payload) -> Iterator[tuple
             yield path, "additional", OWN, _with(payload, (*path, OWN), "text")
 
 
-def _spots(
-    contract: Contract, value: object, schemas: list[Placed], path: Path = ()
-) -> Iterator[tuple[Path, list[Schema]]]:
-    """Each place in a body of which the schemas say something, with all that they say."""
-    flat = [placed for schema in schemas for placed in flattened(contract, schema)]
-    if not flat:
+def _places(value: object, place: Place, path: Path = ()) -> Iterator[tuple[Path, Place]]:
+    """Each place in a body of which the schemas say something."""
+    if not place.said:
         return
-    yield path, [schema for _, schema in flat]
+    yield path, place
     if isinstance(value, dict):
-        for key, member in value.items():
-            yield from _spots(contract, member, members(flat, key), (*path, key))
+        for key in (key for key in value if key in place.members):
+            yield from _places(value[key], place.members[key], (*path, key))
     if isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _spots(contract, item, items(flat, index), (*path, index))
+            yield from _places(item, place.items, (*path, index))
 
 
 def _is_valid(contract: Contract, payload: object) -> bool:
