@@ -238,7 +238,7 @@ def instances(old: Contract, new: Contract) -> Iterator[Any]:
             yield from variants(first, places)
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(schemas(), schemas(), st.booleans())
 def test_a_compatible_verdict_is_never_contradicted(one: Any, other: Any, related: bool) -> None:
     old = contract(of(x=one))
