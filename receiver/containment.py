@@ -131,10 +131,9 @@ class _Inliner:
         if "$ref" not in copy:
             return copy
         target = self._target(copy.pop("$ref"), inner, within)
-        # Before draft 2019-09 what stands beside a $ref says nothing.
-        return (
-            target if self._draft < jsonschema_rs.Draft201909 else {**copy, "allOf": [*copy.get("allOf", []), target]}
-        )
+        if self._draft < jsonschema_rs.Draft201909:  # before that, what stands beside a $ref says nothing
+            return target
+        return {**copy, "allOf": [*copy.get("allOf", []), target]}
 
     def _target(self, reference: str, resolver: jsonschema_rs.Resolver, within: tuple[str, ...]) -> Any:
         place = urljoin(resolver.base_uri, reference)

@@ -55,7 +55,8 @@ def infer(event: str, deliveries: Iterable[Captured]) -> tuple[Schema, int]:
             f"no delivery of {event!r} with an object as its data is there to draft from: `receiver list` shows what "
             "is there, and `receiver schemas drift` which event types no schema knows"
         )
-    span = f"{len(times)} deliveries, {iso(min(times))} to {iso(max(times))}"
+    number = "1 delivery" if len(times) == 1 else f"{len(times)} deliveries"
+    span = f"{number}, {iso(min(times))} to {iso(max(times))}"
     return _draft(event, _finished(builder.to_schema(), formats, ()), span), len(times)
 
 

@@ -86,7 +86,7 @@ def _of_schema(file: Path, document: Schema, places: Mapping[str, Schema]) -> It
     yield from (Problem(file, place, f"{text}; mend it") for place, text in broken)
     for path, schema in subschemas(document):
         for keyword in schema.keys() - _keywords():
-            if near := get_close_matches(keyword, _keywords(), n=1):
+            if near := get_close_matches(keyword, _keywords(), n=1, cutoff=0.8):
                 text = f"is no keyword, so it says nothing; did you mean {near[0]!r}?"
                 yield Problem(file, pointer((*path, keyword)), text, warning=True)
 

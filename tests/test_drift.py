@@ -156,6 +156,7 @@ def test_the_command_tells_drift_by_its_exit_code_and_prints_no_value(inbox: Inb
     (id_, *_) = store(inbox, fetched(iban="SECRET", consentId="SECRET", **{"\x1b[2J": {"SECRET": 1}}), secrets)
     ended = command("receiver", "schemas", "drift")
     assert ended.returncode == 1
+    assert "`receiver schemas infer EVENT` drafts a schema" in ended.stderr
     assert "SECRET" not in (ended.stdout + ended.stderr).replace("u001b[31mSECRETEVENT", "")
     assert "\x1b" not in ended.stdout + ended.stderr
     assert f"/data/iban {' ' * 21}  in 1 of 3" in ended.stdout

@@ -105,7 +105,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.dictionaries(st.sampled_from(["a", "b", "type", "$id"]), JSON), min_size=1, max_size=4))
 def test_a_draft_passes_the_check_and_allows_each_delivery_that_it_was_made_of(data: list[dict[str, Any]]) -> None:
     deliveries = captured(*data)

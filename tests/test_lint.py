@@ -113,7 +113,10 @@ def test_a_directory_that_is_none_of_ours_is_left_alone() -> None:
 
 
 def test_a_keyword_that_is_none_is_a_warning_where_one_is_near() -> None:
-    write("schemas/a.b.json", {**GOOD, "requried": ["x"], "x-owner": "us", "properties": {"requried": {}}})
+    write(
+        "schemas/a.b.json",
+        {**GOOD, "requried": ["x"], "x-owner": "us", "notes": "ours", "properties": {"requried": {}}},
+    )
     (found,) = problems(Path("schemas"))
     assert found == Problem(
         Path("schemas/a.b.json"), "/requried", "is no keyword, so it says nothing; did you mean 'required'?", True

@@ -10,6 +10,7 @@ import click
 
 from receiver.cli.options import (
     as_document,
+    counted,
     event_argument,
     json_option,
     schemas_option,
@@ -61,7 +62,10 @@ def drift(since: int | None, schemas: Path | None, state: Path, as_records: bool
             click.echo("\n".join([style(escape(event) or "(no event type)", bold=True), *map(_line, findings)]))
     more = f" And {found.left_out} times something else." if found.left_out else ""
     told = "drift" if found.any else "no drift"
-    click.echo(f"{found.deliveries} deliveries, {told} from {shorten(contract.directory)}.{more}", err=True)
+    number = counted(found.deliveries, "delivery", "deliveries")
+    click.echo(f"{number}, {told} from {shorten(contract.directory)}.{more}", err=True)
+    if any(finding.spot.kind == "unknown_event" for finding in found.findings):
+        click.echo("`receiver schemas infer EVENT` drafts a schema for an event type that has none.", err=True)
     sys.exit(1 if found.any else 0)
 
 
@@ -82,7 +86,9 @@ def infer(event: str, output: Path | None, since: int | None, state: Path) -> No
     with closing(Inbox.existing(state)) as inbox:
         schema, number = infer(event, inbox.captured(event=event, since=since))
     write(as_document(schema), output)
-    click.echo(f"Drafted from {number} deliveries; `receiver schemas check` checks it.", err=True)
+    click.echo(
+        f"Drafted from {counted(number, 'delivery', 'deliveries')}; `receiver schemas check` checks it.", err=True
+    )
 
 
 def _record(finding: "Finding") -> dict[str, Any]:

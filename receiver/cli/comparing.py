@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from receiver.cli.options import json_option
+from receiver.cli.options import counted, json_option
 from receiver.terminal import as_json, escape, style
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def diff(old: str, new: str, readers: tuple[str, ...], as_records: bool) -> None
         for reader, answer in one.answers.items()
         if reader in readers and not answer.ok
     }
-    click.echo(f"for {' and '.join(readers)}: {len(against) or 'no'} event types break.", err=True)
+    click.echo(f"for {' and '.join(readers)}: {counted(len(against), 'event type')} not compatible.", err=True)
     sys.exit(1 if against else 0)
 
 

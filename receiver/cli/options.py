@@ -40,6 +40,11 @@ dry_run_option = click.option("--dry-run", is_flag=True, help="Change nothing, o
 json_option = click.option("--json", "as_records", is_flag=True, help="Print one JSON object a line.")
 
 
+def counted(number: int, word: str, words: str = "") -> str:
+    """`1 field`, `2 fields`; `words` is the plural where that is not so regular."""
+    return f"{number:,} {word if number == 1 else words or f'{word}s'}"
+
+
 def as_document(value: object) -> str:
     """A value as JSON that people read, in printable ASCII."""
     return json.dumps(value, indent=2).replace("\x7f", "\\u007f") + "\n"

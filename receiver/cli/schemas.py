@@ -8,7 +8,7 @@ import click
 
 from receiver.cli.captured import drift, infer
 from receiver.cli.comparing import diff
-from receiver.cli.options import event_argument, json_option, known, schemas_option
+from receiver.cli.options import counted, event_argument, json_option, known, schemas_option
 from receiver.contract import Contract, EventType
 from receiver.documents import shipped
 from receiver.outline import subschemas
@@ -32,8 +32,10 @@ def list_(schemas: Path | None, as_records: bool) -> None:
         if as_records:
             click.echo(as_json(brief))
             continue
-        fields = _count(len(event_type.fields), "field") if event_type.documented else style("not documented", "yellow")
-        samples = _count(len(brief["samples"]), "sample")
+        fields = (
+            counted(len(event_type.fields), "field") if event_type.documented else style("not documented", "yellow")
+        )
+        samples = counted(len(brief["samples"]), "sample")
         click.echo(f"{style(f'{name:28}', bold=True)}  {fields:14}  {samples:10}  {escape(event_type.title)}")
 
 
@@ -72,16 +74,14 @@ def check(schemas: Path | None, as_records: bool) -> None:
         mark = style("warning: ", "yellow") if one.warning else ""
         click.echo(as_json(record) if as_records else f"{escape(where, 1000)}: {place}: {mark}{escape(one.text, 1000)}")
     wrong = sum(not one.warning for one in found)
-    click.echo(f"{shorten(directory)}: {_count(wrong, 'problem')}, {_count(len(found) - wrong, 'warning')}.", err=True)
+    click.echo(
+        f"{shorten(directory)}: {counted(wrong, 'problem')}, {counted(len(found) - wrong, 'warning')}.", err=True
+    )
     sys.exit(1 if wrong else 0)
 
 
 for command in (diff, drift, infer):
     schemas.add_command(command)
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def _lines(event_type: EventType, samples: list[str]) -> Iterator[str]:
