@@ -21,7 +21,7 @@ from receiver.contract import Contract
 from sender.post import Poster, prepare
 from sender.verify.cases import Case, cases
 from sender.verify.report import curl
-from sender.verify.rules import Grade, Profile
+from sender.verify.rules import RULES, Grade, Profile
 from sender.verify.runner import MOST_UNANSWERED, Result, verify
 
 StartPeer = Callable[..., Peer]
@@ -285,3 +285,10 @@ class TestTheCommand:
         assert ended.returncode == 1
         assert "\x1b" not in ended.stdout
         assert r"\u001b]0;x\u0007 \ufffd\u202e" in ended.stdout
+
+    def test_the_readme_has_each_rule_with_its_source(self) -> None:
+        readme = (ROOT / "README.md").read_text(encoding="utf-8")
+        for rule in RULES:
+            strict, tolerant = rule.expected(Profile.STRICT), rule.expected(Profile.TOLERANT)
+            assert f"| `{rule.id}` | {rule.text} | {strict} | {tolerant}" in readme
+            assert f"| {rule.source} |\n" in readme
