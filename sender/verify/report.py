@@ -110,10 +110,8 @@ def _summary_line(verification: Verification) -> str:
     mark, colour = _MARKS[_worst(grades)]
     counts = ", ".join(f"{grades[grade]} {grade}" for grade in Grade if grades[grade])
     unsent = f"; {verification.unsent} not sent, since nobody answers any more" if verification.unsent else ""
-    sent = (
-        f"{grades.total()} cases in {verification.seconds:.1f} s to {verification.url}, profile {verification.profile}"
-    )
-    return f"{style(mark, colour)} {sent}: {counts}{unsent}"
+    sent = f"{grades.total()} cases sent to {verification.url} in {verification.seconds:.1f} s"
+    return f"{style(mark, colour)} {sent}, profile {verification.profile}: {counts}{unsent}"
 
 
 def _worst(grades: Counter[Grade]) -> Grade:
