@@ -151,6 +151,8 @@ def test_the_command_drafts_from_the_deliveries_of_one_event_and_holds_no_value(
     assert list(json.loads(ended.stdout)["properties"]["data"]["properties"]) == ["iban", "count", "deep"]
     assert "SECRET" not in ended.stdout
     assert "424" not in ended.stdout
+    (line,) = command("receiver", "schemas", "infer", "new.one", "--json").stdout.splitlines()
+    assert json.loads(line) == json.loads(ended.stdout)
 
 
 def test_it_is_written_to_a_file_that_is_new(inbox: Inbox) -> None:

@@ -74,7 +74,8 @@ def drift(since: int | None, schemas: Path | None, state: Path, as_records: bool
 @click.option("--output", type=click.Path(path_type=Path), help="Write it to this file, which must not be there yet.")
 @since_option
 @state_option
-def infer(event: str, output: Path | None, since: int | None, state: Path) -> None:
+@json_option
+def infer(event: str, output: Path | None, since: int | None, state: Path, as_records: bool) -> None:
     """Draft a schema for EVENT from what came.
 
     It allows each of the deliveries that it is made of, is open to more, and holds names and types of fields, and no
@@ -85,7 +86,7 @@ def infer(event: str, output: Path | None, since: int | None, state: Path) -> No
 
     with closing(Inbox.existing(state)) as inbox:
         schema, number = infer(event, inbox.captured(event=event, since=since))
-    write(as_document(schema), output)
+    write(f"{as_json(schema)}\n" if as_records and not output else as_document(schema), output)
     click.echo(
         f"Drafted from {counted(number, 'delivery', 'deliveries')}; `receiver schemas check` checks it.", err=True
     )
