@@ -173,7 +173,7 @@ def test_it(fire, webhook_receiver, number):
 
 def test_the_readme_s_example_passes(tmp_path: Path) -> None:
     examples = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
-    (example,) = [text for text in examples if "import pytest" in text]
+    (example,) = [text for text in examples if "webhook_receiver" in text]
     suite = run_suite(tmp_path, test_it=example)
     assert suite.code == 0, suite.printed
     assert suite.outcome("test_a_handler_alone") == suite.outcome("test_over_http") == {"PASSED"}
