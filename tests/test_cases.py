@@ -94,7 +94,7 @@ class TestCases:
         assert listed[0]
 
     def test_after_each_group_of_bad_ones_a_good_one_is_sent(self, all_cases: list[Case]) -> None:
-        for group in ("violations", "mix-ups", "malformed", "ambiguous", "limits", "http", "unknown events"):
+        for group in ("violations", "mix-ups", "malformed", "ambiguous", "limits", "http", "unknown-events"):
             last = [case for case in all_cases if case.group == group][-1]
             assert last.rule is rules.SERVES_ON
 

@@ -108,3 +108,15 @@ def test_while_the_answers_body_drips_is_the_status_that_came(peer: StartPeer, s
         wait_for(lambda: len(drops) > 20, "some of the body")
         assert interrupted(process) == (code, "delivered", None)
     assert len(receiver.requests) == 1
+
+
+def test_a_verification_ends_at_once_and_the_rest_is_not_sent(peer: StartPeer) -> None:
+    receiver = peer(lambda connection: connection.recv(1))  # it never answers
+    line = [sys.executable, "-m", "sender", "verify", receiver.url, "--timeout", "60s"]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        wait_for(lambda: receiver.requests, "the first case")
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=SOON)
+    assert (process.returncode, output) == (130, "")
+    assert "Traceback" not in errors
+    assert len(receiver.requests) == 1

@@ -225,6 +225,7 @@ class TestTheCommand:
             (["http://127.0.0.1:9/", "--events", "consent.updated"], "did you mean 'consent."),
             (["http://127.0.0.1:9/", "--replay", "empty", "--events", "*"], "--replay sends what stands in its file"),
             (["http://127.0.0.1:9/", "--replay", "empty"], "there is no case to verify"),
+            (["http://127.0.0.1:9/", "--max-body", "100"], "is larger than --max-body 100"),
             (["ftp://127.0.0.1:9/"], "is not a URL to post to"),
             (["http://127.0.0.1:9/", "--junit", "no/such/folder"], "--junit no/such/folder: No such file or directory"),
         ],

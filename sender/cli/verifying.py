@@ -1,9 +1,11 @@
 """`sender verify`: the cases of a contract, sent to any receiver."""
 
 import os
+import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +29,7 @@ from sender.endpoints import is_local, normalised
 from sender.verify.rules import RULES, Grade, Profile
 
 if TYPE_CHECKING:
+    from sender.post import Poster
     from sender.verify.cases import Case
     from sender.verify.runner import Verification
 
@@ -172,12 +175,30 @@ def _verified(
     target = prepare(place, headers, authorities)
     if not is_local(place):
         warn(f"{place} is not on this machine; what is good of this it takes for real")
-    with Poster(timeout) as poster, progress(len(cases), as_records=as_records) as bar:
+    with Poster(timeout) as poster, _ctrl_c_cuts(poster) as pressed, progress(len(cases), as_records=as_records) as bar:
         for result in verify(poster, target, cases, profile):
+            if pressed:
+                raise KeyboardInterrupt
             results.append(result)
             bar.update(1)
     seconds = time.perf_counter() - began
     return Verification(target.url, profile, tuple(headers), tuple(results), len(cases) - len(results), seconds)
+
+
+@contextmanager
+def _ctrl_c_cuts(poster: "Poster") -> Iterator[list[int]]:
+    """Ctrl-C cuts what is under way and is noted, since a POST by itself takes it for its outcome."""
+    pressed: list[int] = []
+
+    def note(number: int, _frame: object) -> None:
+        pressed.append(number)
+        poster.cut()
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _tell(verification: "Verification", *, as_records: bool) -> None:

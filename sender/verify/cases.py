@@ -13,7 +13,7 @@ from receiver.contract import Contract, Verdict
 from sender.verify import notation, rules
 from sender.verify.notation import compact
 from sender.verify.rules import Rule
-from sender.verify.shapes import Shapes, shapes
+from sender.verify.shapes import ShapeError, Shapes, shapes
 
 AT_ONCE = 10
 """So many good bodies are sent at the same time."""
@@ -51,7 +51,7 @@ def cases(contract: Contract, events: Sequence[str], max_body: int | None = None
     size is sent, and one byte more.
 
     Raises:
-        ShapeError: no valid body of an event type can be made.
+        ShapeError: no valid body of an event type can be made, or `max_body` is smaller than one.
     """
     of_events = {event: shapes(contract, event) for event in events}
     first = events[0]
@@ -180,15 +180,17 @@ _OTHER_MEDIA_TYPES = {
 def _sizes(event: str, good: Good, max_body: int | None) -> Iterator[Case]:
     if max_body is None:
         yield Case("size/large", "sizes", rules.LARGE, event, notation.padded(good, LARGE_BODY + 1))
-    else:
-        yield Case("size/max-body", "sizes", rules.VALID, event, notation.padded(good, max_body))
-        yield Case("size/beyond-max-body", "sizes", rules.TOO_LARGE, event, notation.padded(good, max_body + 1))
+        return
+    if len(notation.padded(good, max_body)) > max_body:
+        raise ShapeError(f"a body of {event} with all that is documented is larger than --max-body {max_body}")
+    yield Case("size/max-body", "sizes", rules.VALID, event, notation.padded(good, max_body))
+    yield Case("size/beyond-max-body", "sizes", rules.TOO_LARGE, event, notation.padded(good, max_body + 1))
 
 
 def _unknown_events(event: str, good: Good) -> Iterator[Case]:
     names = {"new": "unknown.event", "of-a-known-kind": f"{event}.again", "odd-name": "\u00e9v\u00e9nement /%00"}
     for name, unknown in names.items():
-        yield Case(f"unknown-event/{name}", "unknown events", rules.UNKNOWN, event, compact({**good, "event": unknown}))
+        yield Case(f"unknown-event/{name}", "unknown-events", rules.UNKNOWN, event, compact({**good, "event": unknown}))
 
 
 def _repeats(event: str, good: Good) -> Iterator[Case]:

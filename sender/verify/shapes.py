@@ -88,7 +88,7 @@ def _maximal(contract: Contract, event: str) -> Payload:
     made = example(Place.of_event(contract, event))
     candidates = [_merged(made, payload) if isinstance(made, dict) else payload, payload, *samples]
     for candidate in candidates:
-        if _is_valid(contract, candidate):
+        if _is_valid(contract, candidate) and isinstance(candidate.get("data"), dict):
             return candidate
     raise ShapeError(
         f"no valid body of {event} can be made from its schema alone: put one into "
