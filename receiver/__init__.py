@@ -3,10 +3,12 @@
     from receiver import Handlers, create_app
 
 The rooms, in the order of the data: `parser` and `listener` (HTTP) · `intake` (the hook) · `delivery` (strict JSON) ·
-`contract` (schemas, verdicts; `violations` says why) · `entry`, `inbox`, `runs` and `uptime` (the durable store, on
-`store` and `commits`) · `match` and `watch` (waiting for some) · `handlers` (what users register) · `worker` (runs
-them), `retry` and `quarantine` (again) · `inspector` (health) · `server` (wires all together) · `report` and `terminal`
-(what is told) · `settings` and `cli` (the command) · `demo` · `testing` and `pytest_plugin` (a receiver in a test).
+`documents` and `contract` (schemas, verdicts; `violations` says why, `outline` and `instances` what more) ·
+`upkeep` (the contract itself: checked, compared, set against what came) · `entry`, `inbox`, `runs` and `uptime` (the
+durable store, on `store` and `commits`) · `match` and `watch` (waiting for some) · `handlers` (what users register) ·
+`worker` (runs them), `retry` and `quarantine` (again) · `inspector` (health) · `server` (wires all together) · `report`
+and `terminal` (what is told) · `settings` and `cli` (the command) · `demo` · `testing` and `pytest_plugin` (a receiver
+in a test).
 
 Names are imported on first use, so that importing this package costs nothing.
 """

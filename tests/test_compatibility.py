@@ -13,11 +13,11 @@ from conftest import ROOT, command
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from receiver.compatibility import Comparison, Reader, compare
-from receiver.containment import Outcome
 from receiver.contract import Contract
 from receiver.instances import variants
 from receiver.outline import Place
+from receiver.upkeep.compatibility import Comparison, Reader, compare
+from receiver.upkeep.containment import Outcome
 
 OBJECT = {"type": "object"}
 TEXT = {"type": "string"}

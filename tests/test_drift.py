@@ -10,10 +10,10 @@ import pytest
 from conftest import command
 
 from receiver.contract import Contract, Verdict
-from receiver.drift import MOST_FINDINGS, Finding, drift
 from receiver.entry import Entry
 from receiver.inbox import Inbox
 from receiver.store import new_id
+from receiver.upkeep.drift import MOST_FINDINGS, Finding, drift
 
 CONSENT = "c2d1f8a4-0b5e-4f0e-9b7a-6e7d3c1f2a90"
 SHARE = "databridge.share.created"

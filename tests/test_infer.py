@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from receiver.contract import Contract, Verdict
 from receiver.entry import Captured, Entry
 from receiver.inbox import Inbox
-from receiver.infer import MOST_MEMBERS, InferError, infer
-from receiver.lint import problems
 from receiver.store import new_id
+from receiver.upkeep.infer import MOST_MEMBERS, InferError, infer
+from receiver.upkeep.lint import problems
 
 STATE = Path(".webhooks")
 CONSENT = "c2d1f8a4-0b5e-4f0e-9b7a-6e7d3c1f2a90"

@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT, command
 
 from receiver.contract import ContractError
-from receiver.lint import Problem, problems
+from receiver.upkeep.lint import Problem, problems
 
 GOOD = {
     "$ref": "envelope.json",

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from receiver.contract import Contract, Verdict
 from receiver.entry import Entry
 from receiver.inbox import Inbox
-from receiver.lint import problems
-from receiver.sanitise import SanitiseError, Sanitiser
 from receiver.store import new_id, now
+from receiver.upkeep.lint import problems
+from receiver.upkeep.sanitise import SanitiseError, Sanitiser
 
 STATE = Path(".webhooks")
 IDS = [f"5ec2e700-0000-4000-8000-{number:012}" for number in range(10)]

@@ -18,12 +18,12 @@ from receiver.cli.waiting import wait
 from receiver.contract import ContractError
 from receiver.handlers import HandlersError
 from receiver.inbox import InboxError
-from receiver.infer import InferError
 from receiver.match import MatchError
 from receiver.retry import RetryError
-from receiver.revision import RevisionError
 from receiver.settings import Group
 from receiver.store import StoreError
+from receiver.upkeep.infer import InferError
+from receiver.upkeep.revision import RevisionError
 
 FAILURES = (ContractError, HandlersError, InboxError, InferError, MatchError, RetryError, RevisionError, StoreError)
 

@@ -23,7 +23,7 @@ from receiver.inbox import Inbox
 from receiver.terminal import as_json, escape, iso, moment, shorten, style
 
 if TYPE_CHECKING:
-    from receiver.drift import Finding
+    from receiver.upkeep.drift import Finding
 
 _SHORT = 8
 _LONGEST = 1000
@@ -50,7 +50,7 @@ def drift(since: int | None, schemas: Path | None, state: Path, as_records: bool
 
     Exit codes: 0 no drift, 1 drift, 2 usage.
     """
-    from receiver.drift import drift
+    from receiver.upkeep.drift import drift
 
     contract = Contract(schemas)
     with closing(Inbox.existing(state)) as inbox:
@@ -82,7 +82,7 @@ def infer(event: str, output: Path | None, since: int | None, state: Path, as_re
     value. What was in all of them is required; a string has a format where all its values agree. It is a draft: look at
     each name (where it is a value, such as an account number, take it out), and compare it with the documentation.
     """
-    from receiver.infer import infer
+    from receiver.upkeep.infer import infer
 
     with closing(Inbox.existing(state)) as inbox:
         schema, number = infer(event, inbox.captured(event=event, since=since))

@@ -10,7 +10,7 @@ from receiver.cli.options import counted, json_option
 from receiver.terminal import as_json, escape, style
 
 if TYPE_CHECKING:
-    from receiver.compatibility import Comparison
+    from receiver.upkeep.compatibility import Comparison
 
 READERS = ("strict", "tolerant", "replay")
 COUNTED = ("tolerant", "replay")
@@ -49,8 +49,8 @@ def diff(old: str, new: str, readers: tuple[str, ...], as_records: bool) -> None
 
     Exit codes: 0 compatible, 1 breaking or undecided, 2 usage.
     """
-    from receiver.compatibility import compare
-    from receiver.revision import contract_at
+    from receiver.upkeep.compatibility import compare
+    from receiver.upkeep.revision import contract_at
 
     with contract_at(old) as before, contract_at(new) as after:
         comparisons = list(compare(before, after))

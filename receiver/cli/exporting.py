@@ -16,7 +16,7 @@ from receiver.terminal import as_json, escape
 
 if TYPE_CHECKING:
     from receiver.entry import Entry
-    from receiver.sanitise import Sanitiser, Step
+    from receiver.upkeep.sanitise import Sanitiser, Step
 
 _SHORT = 8
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -51,7 +51,7 @@ def export(
     replaced by a neutral one that the schema allows. An id stays the same wherever it occurs, also in several samples
     made by one call. Only what the schema itself says stays. What was done is told on stderr, without a real value.
     """
-    from receiver.sanitise import SanitiseError, Sanitiser
+    from receiver.upkeep.sanitise import SanitiseError, Sanitiser
 
     if not sanitise:
         raise click.UsageError("what came are people's bank data, which belong in no repository: add --sanitise")
@@ -78,7 +78,7 @@ def export(
 
 
 def _sample(sanitiser: "Sanitiser", entry: "Entry") -> "tuple[dict[str, object], list[Step]]":
-    from receiver.sanitise import SanitiseError
+    from receiver.upkeep.sanitise import SanitiseError
 
     try:
         return sanitiser.sample(parse(entry.body))

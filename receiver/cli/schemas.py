@@ -64,7 +64,7 @@ def check(schemas: Path | None, as_records: bool) -> None:
 
     Exit codes: 0 nothing is wrong (there may be warnings), 1 something is, 2 usage.
     """
-    from receiver.lint import problems
+    from receiver.upkeep.lint import problems
 
     directory = schemas or shipped("schemas")
     found = list(problems(directory))

@@ -13,11 +13,11 @@ from typing import Any
 
 import jsonschema_rs
 
-from receiver.changes import changes, judges_of
-from receiver.containment import Outcome, Undecided, Whole, contained, guard, whole
 from receiver.contract import Contract, Schema
 from receiver.instances import example, variants
 from receiver.outline import Place
+from receiver.upkeep.changes import changes, judges_of
+from receiver.upkeep.containment import Outcome, Undecided, Whole, contained, guard, whole
 from receiver.violations import pointer
 
 MOST_TRIED = 10_000_000

@@ -12,9 +12,9 @@ from urllib.parse import urljoin
 import jsonschema_rs
 from jsonschema_rs.canonical import Containment
 
-from receiver.changes import ANNOTATIONS
 from receiver.contract import ENVELOPE, Contract, Schema
 from receiver.outline import Place, entered, rebuilt, subschemas
+from receiver.upkeep.changes import ANNOTATIONS
 
 DEEPEST = 16
 """Deeper than this nothing is closed: a schema may refer to itself."""

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from receiver.changes import same
 from receiver.contract import Contract
 from receiver.instances import kind_of, suggested
 from receiver.outline import Place
+from receiver.upkeep.changes import same
 from receiver.violations import pointer
 
 MOST_ITEMS = 2
