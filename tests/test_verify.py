@@ -75,7 +75,7 @@ class TestAgainstReceivers:
         [
             (
                 [sys.executable, "naive_flask.py"],
-                {"*/type/*", "malformed/nan", "ambiguous/duplicate-*", "limits/nested-2000", "media-type/text"},
+                {"*/type/*", "malformed/nan", "ambiguous/duplicate-*", "limits/nested-100000", "media-type/text"},
             ),
             (["node", "node.js"], {"*/type/*", "malformed/bad-utf-8", "ambiguous/duplicate-*", "media-type/text"}),
         ],
