@@ -128,6 +128,10 @@ class Intake:
             judgement = self.contract.judge(parse(body))
         except MalformedBody as error:
             judgement = _malformed("json", str(error))
+        except Exception as error:  # noqa: BLE001 - whatever a schema leads to, the body is stored before all else
+            reason = f"could not be judged ({type(error).__name__}): mend the schema, then `receiver judge`"
+            self.report.trouble(f"a body {reason}")
+            judgement = Judgement(Verdict.INVALID, None, (Violation("", "schema", reason),))
         return _STATUSES[judgement.verdict], judgement
 
     def _runs(self, judgement: Judgement) -> tuple[Run, ...]:

@@ -7,6 +7,7 @@ what a hostile payload can make slow in Python, and on formats.
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from itertools import islice
@@ -22,6 +23,12 @@ MOST_VIOLATIONS = 100
 
 MOST_POINTED = 64 << 10
 """Nor those after pointers of so many characters together: a payload's own long keys, each named again and again."""
+
+MOST_REFERENCES = 100
+"""So many references inside one another are followed to explain a payload; Python's own limit ends in a fault."""
+
+_REFERENCES = ("$ref", "$dynamicRef")
+_following: ContextVar[int] = ContextVar("following", default=0)
 
 _DECIDED = ("format", "pattern", "uniqueItems")
 """Keywords that jsonschema-rs decides here too. In Python a pattern such as `^(a+)+$`, or an array of objects that must
@@ -41,6 +48,10 @@ class Violation:
     keyword: str
     """The JSON Schema keyword that was violated."""
     message: str
+
+
+class _Endless(Exception):
+    """A schema that refers to itself without end."""
 
 
 class Explainer:
@@ -65,8 +76,11 @@ class Explainer:
         from jsonschema.exceptions import best_match
 
         errors = islice(self._validator.iter_errors(payload), MOST_VIOLATIONS)
-        # Of the branches of an anyOf or oneOf, the one that came nearest is what helps its reader.
-        found = dict.fromkeys(_bounded(_violation(best_match([error]) or error) for error in errors))
+        try:
+            # Of the branches of an anyOf or oneOf, the one that came nearest is what helps its reader.
+            found = dict.fromkeys(_bounded(_violation(best_match([error]) or error) for error in errors))
+        except _Endless:
+            return self._first(payload)
         return tuple(found) or self._first(payload)
 
     @cached_property
@@ -79,7 +93,9 @@ class Explainer:
         registry: Any = Registry().with_resources(resources)  # its own retrieve refuses: nothing is fetched
         cls = validators.validator_for(self._schemas[self._place], default=Draft202012Validator)
         extend: Any = validators.extend
-        decided = extend(cls, {keyword: partial(_decide, keyword) for keyword in _DECIDED})
+        known: Any = cls.VALIDATORS
+        limited = {keyword: partial(_follow, known[keyword]) for keyword in _REFERENCES if keyword in known}
+        decided = extend(cls, {keyword: partial(_decide, keyword) for keyword in _DECIDED} | limited)
         # jsonschema knows no base URI but the `$id`, so a schema is entered by its place in the registry.
         return decided({"$ref": self._place}, registry=registry)
 
@@ -105,6 +121,18 @@ def _bounded(violations: Iterable[Violation]) -> Iterator[Violation]:
 def _undeclared(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     """A schema without its `$schema`, at which jsonschema would go on with a validator that decides all by itself."""
     return {name: value for name, value in schema.items() if name != "$schema"}
+
+
+def _follow(keyword: Any, *arguments: Any) -> "Iterator[Any]":
+    """A reference, as jsonschema follows it; not without end, where a schema refers to itself at the same place."""
+    depth = _following.get()
+    if depth > MOST_REFERENCES:
+        raise _Endless
+    _following.set(depth + 1)
+    try:
+        yield from keyword(*arguments) or ()
+    finally:
+        _following.set(depth)
 
 
 def _decide(keyword: str, _validator: object, wanted: object, instance: object, _schema: object) -> "Iterator[Any]":

@@ -24,9 +24,7 @@ def normalised(url: str) -> str:
     if parts.scheme not in _PORTS or not parts.hostname or port == 0 or not url.isprintable() or " " in url:
         raise EndpointError(f"{url!r} is not a URL to post to; write it as http://127.0.0.1:8787/webhook")
     if parts.username is not None:
-        raise EndpointError(
-            "a user or password in the URL would be kept in the ledger; use --header 'Authorization: ...'"
-        )
+        raise EndpointError("a user or password in the URL would be kept and shown; use --header 'Authorization: ...'")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     place = host if port in {None, _PORTS[parts.scheme]} else f"{host}:{port}"
     return urlunsplit((parts.scheme, place, parts.path or "/", parts.query, ""))

@@ -97,10 +97,10 @@ def _trusting(authorities: Path | None) -> ssl.SSLContext:
 
 
 class Poster:
-    """Makes POSTs, from any number of threads, each on a connection of its own and cut after `seconds`."""
+    """Makes POSTs, from any number of threads, each on a connection of its own and cut after so many `seconds`."""
 
     def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+        self.seconds = seconds
         self._wires: dict[Wire, None] = {}  # oldest first
         self._closing = threading.Event()
         self._watchdog = threading.Thread(target=self._watch, name="deadlines", daemon=True)
@@ -119,7 +119,7 @@ class Poster:
         `delivered`: the status line of an answer came, whatever became of the rest. `refused`: the connection was never
         ready, so no byte of the request left. `unknown`: anything in between, Ctrl-C too.
         """
-        wire = Wire(self._seconds)
+        wire = Wire(self.seconds)
         self._wires[wire] = None
         try:
             with closing(wire), closing(_Connection(target, wire)) as connection:
@@ -134,14 +134,14 @@ class Poster:
 
     def _watch(self) -> None:
         """One thread for all deadlines: it wakes for the oldest, before which none that begins meanwhile is due."""
-        left = self._seconds
+        left = self.seconds
         while not self._closing.wait(left):
             for wire in list(self._wires):
                 if (left := wire.left()) > 0:
                     break
-                wire.cut(f"no answer within {self._seconds:g} s")
+                wire.cut(f"no answer within {self.seconds:g} s")
             else:
-                left = self._seconds
+                left = self.seconds
 
 
 def _posted(connection: "_Connection", wire: Wire, target: Target, body: bytes) -> Outcome:

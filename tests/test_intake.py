@@ -14,6 +14,8 @@ from conftest import BODY, JSON, Here, receiving_here
 from test_delivery import LEGAL, MALFORMED
 from test_listener import connect
 
+from receiver.quarantine import judge_again
+
 CONSENT = "c2d1f8a4-0b5e-4f0e-9b7a-6e7d3c1f2a90"
 
 
@@ -197,3 +199,17 @@ def test_what_cannot_be_stored_is_503_and_told(here: Here, monkeypatch: pytest.M
     assert "another process holds it" in here.wait(type="refused", status=503)["reason"]
     assert here.server.inbox.entries() == []
     assert here.post().status_code == 202
+
+
+def test_what_cannot_be_judged_is_kept_whole_and_told(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fault(*_: object) -> None:
+        raise RecursionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(here.server.contract), "judge", fault)
+        answer = here.post()
+    assert answer.status_code == 422
+    assert "could not be judged (RecursionError): mend the schema" in answer.json()["detail"]
+    (entry,) = here.server.inbox.entries()
+    assert entry.body == BODY
+    assert [after.verdict for _, after in judge_again(here.server.inbox, here.server.contract)] == ["valid"]

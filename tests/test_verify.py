@@ -131,6 +131,15 @@ class TestSending:
     def test_where_nobody_answers_it_gives_up(self, all_cases: list[Case]) -> None:
         assert len(verified("http://127.0.0.1:9/", all_cases)) == MOST_UNANSWERED
 
+    def test_an_answer_that_does_not_end_in_time_is_none_and_soon_no_more_are_sent(
+        self, peers: StartPeer, some_cases: list[Case]
+    ) -> None:
+        receiver = peers(lambda connection: connection.sendall(b"HTTP/1.1 202 X\r\nContent-Length: 9\r\n\r\nx"))
+        results = verified(receiver.url, some_cases, seconds=0.3)
+        assert {result.grade for result in results} == {Grade.FAILED}
+        assert results[0].outcome.reason == "202, but the answer did not end within 0.3 s"
+        assert len(results) < len(some_cases)
+
     def test_where_each_is_reset_it_goes_on(self, peer: StartPeer, some_cases: list[Case]) -> None:
         receiver = peer(lambda connection: connection.close())
         results = verified(receiver.url, some_cases)
@@ -209,7 +218,7 @@ class TestTheCommand:
         ended = command("sender", "verify", "http://127.0.0.1:9/hook")
         assert (ended.returncode, ended.stdout) == (
             3,
-            "✗ nobody answers at http://127.0.0.1:9/hook: connection refused. Does the receiver listen there?\n",
+            "✗ nobody listens at http://127.0.0.1:9/hook: connection refused. `receiver run` starts a receiver.\n",
         )
 
     def test_says_that_the_url_is_another(self, here: Here) -> None:

@@ -111,3 +111,11 @@ def with_member(sample: Any, path: tuple[str, ...], value: object) -> Any:
 
 def pointer(path: Any) -> str:
     return "".join(f"/{step}" for step in path)
+
+
+def test_a_schema_that_refers_to_itself_at_the_same_place_leads_to_a_violation(tmp_path: Path) -> None:
+    schema = {"properties": {"data": {"not": {"$ref": "#/properties/data"}}}}
+    (tmp_path / "a.b.json").write_text(json.dumps(schema), encoding="utf-8")
+    judgement = Contract(tmp_path).judge({"event": "a.b", "data": {}})
+    assert judgement.verdict == "invalid"
+    assert judgement.violations

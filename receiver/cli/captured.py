@@ -46,7 +46,7 @@ def drift(since: int | None, schemas: Path | None, state: Path, as_records: bool
                    since optional fields may be missing
 
     Each with the number of deliveries, when it was seen first and last, and one of them, for `receiver show`. * stands
-    for any index of an array. No value of a payload is printed.
+    for any index of an array. Names of fields are printed, and no value of a payload.
 
     Exit codes: 0 no drift, 1 drift, 2 usage.
     """

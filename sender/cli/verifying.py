@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from sender.verify.runner import Verification
 
 UNREACHABLE = 3
-"""The exit code where nobody answered anything."""
+"""The exit code where nobody took up a connection."""
 
 
 @click.command()
@@ -101,7 +101,7 @@ def verify(
     that are no JSON, other media types and methods. It is for a receiver that you test, not for one in production: the
     good ones are taken for real.
 
-    Exit codes: 0 all passed, 1 a case failed, 2 usage, or nothing to verify, 3 nobody answered.
+    Exit codes: 0 all passed, 1 a case failed, 2 usage, or nothing to verify, 3 nobody listens.
     """
     if replay and (events or max_body or schemas):
         raise click.UsageError("--replay sends what stands in its file: leave out --events, --max-body and --schemas")
@@ -143,7 +143,7 @@ def _chosen(cases: "list[Case]", patterns: Sequence[str]) -> "list[Case]":
         if not any(case.is_one_of([pattern]) for case in cases):
             raise click.UsageError(f"--only {pattern}: fits no case; `sender verify --list` shows them all")
     if not cases:
-        raise click.UsageError("there is no case to verify")
+        raise click.UsageError("there is no case to verify; `sender verify URL --json` prints a report to --replay")
     return [case for case in cases if case.is_one_of(patterns or ["*"])]
 
 
@@ -223,6 +223,6 @@ def _write_junit(verification: "Verification", file: Path) -> None:
 
 
 def _exit_code(verification: "Verification") -> int:
-    if not verification.answered:
+    if not verification.reached:
         return UNREACHABLE
     return 1 if verification.of_grade(Grade.FAILED) or verification.unsent else 0

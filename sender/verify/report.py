@@ -46,9 +46,9 @@ def case_lines(cases: Sequence[Case]) -> Iterator[str]:
 
 def report_lines(verification: Verification) -> Iterator[str]:
     """What is warned of, in a line; what failed, with a command that reproduces it; the groups; how it ended."""
-    if not verification.answered:
+    if not verification.reached:
         reason = escape(verification.results[0].outcome.reason or "")
-        yield f"{style('✗', 'red')} nobody answers at {verification.url}: {reason}. Does the receiver listen there?"
+        yield f"{style('✗', 'red')} nobody listens at {verification.url}: {reason}. `receiver run` starts a receiver."
         return
     for result in verification.of_grade(Grade.WARNED):
         yield _finding_line(result, verification)
@@ -109,8 +109,9 @@ def _summary_line(verification: Verification) -> str:
     grades = Counter(result.grade for result in verification.results)
     mark, colour = _MARKS[_worst(grades)]
     counts = ", ".join(f"{grades[grade]} {grade}" for grade in Grade if grades[grade])
-    unsent = f"; {verification.unsent} not sent, since nobody answers any more" if verification.unsent else ""
-    sent = f"{grades.total()} cases sent to {verification.url} in {verification.seconds:.1f} s"
+    unsent = f"; {verification.unsent} not sent, since nobody answers in time any more" if verification.unsent else ""
+    cases = f"{grades.total()} case{'' if grades.total() == 1 else 's'}"
+    sent = f"{cases} sent to {verification.url} in {verification.seconds:.1f} s"
     return f"{style(mark, colour)} {sent}, profile {verification.profile}: {counts}{unsent}"
 
 

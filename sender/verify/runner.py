@@ -4,6 +4,7 @@ In: cases and a target. Out: results, in the order of the cases. No retry, no re
 that `sender fire` makes. Knows nothing of where cases come from.
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -19,9 +20,6 @@ MOST_UNANSWERED = 5
 """After so many cases in a row that nobody took up, or answered in time, the others are not sent."""
 
 
-_SLOW_MILLISECONDS = 1000
-
-
 @dataclass(frozen=True, slots=True)
 class Result:
     """A case, what became of its request, and what that is worth."""
@@ -29,12 +27,13 @@ class Result:
     case: Case
     outcome: Outcome
     grade: Grade
+    late: bool
+    """Whether no whole answer came in time."""
 
     @property
     def unheard(self) -> bool:
-        """Whether nobody took up the connection, or no answer came for long. (A quick reset is a reaction.)"""
-        refused = self.outcome.state is State.REFUSED
-        return self.outcome.status is None and (refused or (self.outcome.milliseconds or 0) > _SLOW_MILLISECONDS)
+        """Whether nobody took up the connection, or answered in time. (A reset is a reaction.)"""
+        return self.late or self.outcome.state is State.REFUSED
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +52,9 @@ class Verification:
         return [result for result in self.results if result.grade is grade]
 
     @property
-    def answered(self) -> bool:
-        """Whether anything was answered at all."""
-        return any(result.outcome.status is not None for result in self.results)
+    def reached(self) -> bool:
+        """Whether anybody took up a connection at all."""
+        return any(result.outcome.state is not State.REFUSED for result in self.results)
 
 
 def verify(poster: Poster, target: Target, cases: Sequence[Case], profile: Profile) -> Iterator[Result]:
@@ -74,10 +73,15 @@ def verify(poster: Poster, target: Target, cases: Sequence[Case], profile: Profi
 
 
 def send_case(poster: Poster, target: Target, case: Case, *, profile: Profile) -> Result:
-    """Sends a case; its own headers go before those of the target."""
+    """Sends a case; its own headers go before those of the target. An answer that does not end in time is none."""
     headers = {name: value for name, value in target.headers.items() if name.lower() != "content-type"}
+    began = time.monotonic()
     outcome = poster.post(replace(target, method=case.method, headers={**headers, **case.headers}), case.body)
-    return Result(case, outcome, case.rule.grade(profile, outcome.status))
+    late = time.monotonic() - began >= poster.seconds
+    if late and outcome.status is not None:
+        reason = f"{outcome.status}, but the answer did not end within {poster.seconds:g} s"
+        outcome = replace(outcome, status=None, reason=reason)
+    return Result(case, outcome, case.rule.grade(profile, outcome.status), late)
 
 
 def _at_once(send: Callable[[Case], Result], cases: Sequence[Case]) -> Iterator[Result]:
