@@ -118,7 +118,8 @@ def read(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        raise ContractError(f"{path}: not readable as JSON: {error}") from error
+        reason = f"not readable as JSON: {error}; `receiver schemas check` tells all that is wrong beside it"
+        raise ContractError(f"{path}: {reason}") from error
     if not isinstance(document, dict):
         raise ContractError(f"{path}: must be a JSON object")
     return document

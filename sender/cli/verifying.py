@@ -61,7 +61,9 @@ UNREACHABLE = 3
     shell_complete=event_names,
     help="Only these event types; * stands for anything.",
 )
-@click.option("--max-body", type=Size(), help="The largest body that has to be accepted; one byte more has not.")
+@click.option(
+    "--max-body", type=Size(), help="The largest body that has to be accepted, as 1MiB; one byte more has not."
+)
 @timeout_option
 @header_option
 @ca_option
