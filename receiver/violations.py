@@ -24,8 +24,8 @@ MOST_VIOLATIONS = 100
 MOST_POINTED = 64 << 10
 """Nor those after pointers of so many characters together: a payload's own long keys, each named again and again."""
 
-MOST_REFERENCES = 100
-"""So many references inside one another are followed to explain a payload; Python's own limit ends in a fault."""
+MOST_REFERENCES = 70
+"""So many references inside one another are followed to explain a payload: one for each level that a body may have."""
 
 _REFERENCES = ("$ref", "$dynamicRef")
 _following: ContextVar[int] = ContextVar("following", default=0)
@@ -79,7 +79,9 @@ class Explainer:
         try:
             # Of the branches of an anyOf or oneOf, the one that came nearest is what helps its reader.
             found = dict.fromkeys(_bounded(_violation(best_match([error]) or error) for error in errors))
-        except _Endless:
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException:  # noqa: BLE001 - too deep for Python; in rpds, below jsonschema, that ends in a panic, no Exception
             return self._first(payload)
         return tuple(found) or self._first(payload)
 

@@ -113,9 +113,21 @@ def pointer(path: Any) -> str:
     return "".join(f"/{step}" for step in path)
 
 
-def test_a_schema_that_refers_to_itself_at_the_same_place_leads_to_a_violation(tmp_path: Path) -> None:
-    schema = {"properties": {"data": {"not": {"$ref": "#/properties/data"}}}}
-    (tmp_path / "a.b.json").write_text(json.dumps(schema), encoding="utf-8")
-    judgement = Contract(tmp_path).judge({"event": "a.b", "data": {}})
+NOTHING = {"not": {"$ref": "#/properties/data"}}
+DEEP: dict[str, Any] = {"not": {"$ref": "#/properties/data"}}
+for _ in range(100):
+    DEEP = {"allOf": [DEEP]}
+TREE = {"properties": {"child": {"allOf": [{"allOf": [{"$ref": "#/properties/data"}]}]}}, "required": ["child"]}
+
+
+@pytest.mark.parametrize(("data", "payload"), [(NOTHING, {}), (DEEP, {}), (TREE, {})])
+@pytest.mark.parametrize("levels", [0, 60])
+def test_a_schema_too_deep_to_explain_still_leads_to_a_violation(
+    tmp_path: Path, data: dict[str, Any], payload: dict[str, Any], levels: int
+) -> None:
+    (tmp_path / "a.b.json").write_text(json.dumps({"properties": {"data": data}}), encoding="utf-8")
+    for _ in range(levels):
+        payload = {"child": payload}
+    judgement = Contract(tmp_path).judge({"event": "a.b", "data": payload})
     assert judgement.verdict == "invalid"
     assert judgement.violations
