@@ -68,7 +68,7 @@ def _let_handlers_end(server: Server) -> None:
     """So that what the receiver tells of an event stands together; soon, or the demo goes on without."""
     until = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < until and any(server.inbox.runs.count(state) for state in _NOT_ENDED):
-        time.sleep(0.01)
+        time.sleep(0.01)  # a poll: the worker tells nobody but the inbox
 
 
 def _places(server: Server) -> list[str]:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import unquote, urljoin
 
 import jsonschema_rs
 
@@ -77,16 +77,31 @@ def shipped_envelope() -> Schema:
     return read(shipped("schemas") / f"{ENVELOPE}.json")
 
 
-def at(document: Schema, pointer: str) -> Schema:
-    """The schema at a JSON Pointer (RFC 6901) into a document; empty where none is."""
+def found_at(document: Schema, fragment: str) -> Any:
+    """What lies at a JSON Pointer (RFC 6901) into a document, written as a URI's fragment.
+
+    Raises:
+        LookupError: nothing does, or it is no pointer but an anchor.
+    """
+    if fragment[:1] not in {"", "/"}:
+        raise LookupError(fragment)
     found: Any = document
-    for step in pointer.split("/")[1:]:
+    for step in unquote(fragment).split("/")[1:]:
         key = step.replace("~1", "/").replace("~0", "~")
         try:
             found = found[int(key) if isinstance(found, list) else key]
-        except (LookupError, TypeError, ValueError):
-            return {}
-    return found if isinstance(found, dict) and pointer[:1] in {"", "/"} else {}
+        except (TypeError, ValueError) as error:
+            raise LookupError(fragment) from error
+    return found
+
+
+def at(document: Schema, fragment: str) -> Schema:
+    """The schema at a JSON Pointer into a document; empty where none is."""
+    try:
+        found = found_at(document, fragment)
+    except LookupError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def shipped(room: str) -> Path:

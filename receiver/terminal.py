@@ -153,7 +153,7 @@ class Printer:
                 if lines:
                     click.echo("\n".join(lines), file=self._stream)
                 self._own_up()
-                time.sleep(LULL_SECONDS)
+                time.sleep(LULL_SECONDS)  # what comes meanwhile is written with the next
 
     def _own_up(self) -> None:
         if self._dropped:

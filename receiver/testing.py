@@ -92,7 +92,7 @@ class WebhookReceiver:
     def _settle(self) -> None:
         until = time.monotonic() + SETTLING_SECONDS
         while not all(entry.settled for entry in self.deliveries) and time.monotonic() < until:
-            time.sleep(POLL_SECONDS)
+            time.sleep(POLL_SECONDS)  # a poll: the worker tells nobody but the inbox
 
     def _missed(self, failed: set[str]) -> Iterator[str]:
         for expected in self._expected:

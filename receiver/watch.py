@@ -43,7 +43,7 @@ def appearing(state: Path, until: float) -> tuple[Inbox, bool]:
         with suppress(InboxError):
             return Inbox.existing(state), waited
         waited = True
-        time.sleep(POLL_SECONDS)
+        time.sleep(POLL_SECONDS)  # a poll: another process makes it
     return Inbox.existing(state), waited
 
 
@@ -57,6 +57,7 @@ def watch(inbox: Inbox, after: int, *, until: float = math.inf) -> Iterator[Entr
         if ending:
             return
         after = min(after, inbox.last())  # the numbers of what is pruned at the end are given again
+        # A poll: another process stores them.
         time.sleep(max(0.0, min(POLL_SECONDS, until - time.monotonic())))
 
 
@@ -81,6 +82,6 @@ def wait(inbox: Inbox, wanted: Wanted, after: int, *, until: float, settled: boo
 def _settling(inbox: Inbox, entry: Entry, until: float) -> Entry:
     """The entry as it is when its runs have ended, or at that moment."""
     while not entry.settled and time.monotonic() < until:
-        time.sleep(POLL_SECONDS)
+        time.sleep(POLL_SECONDS)  # a poll: another process may run them
         entry = inbox.entry(entry.id)
     return entry

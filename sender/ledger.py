@@ -84,6 +84,16 @@ class Outcome:
     answer: bytes = b""
     reason: str | None = None
 
+    @property
+    def ok(self) -> bool:
+        """Whether it was answered 2xx."""
+        return is_ok(self.status)
+
+
+def is_ok(status: int | None) -> bool:
+    """Whether a status is 2xx."""
+    return status is not None and 200 <= status < 300
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:

@@ -9,7 +9,7 @@ from typing import Any
 
 from receiver.terminal import clock, escape, iso, moment, style
 from sender.endpoints import is_local
-from sender.ledger import Attempt, State
+from sender.ledger import Attempt, State, is_ok
 from sender.tally import Tally
 
 SHORT = 8
@@ -25,7 +25,7 @@ def exit_code(attempt: Attempt) -> int:
     """0 answered 2xx, 1 answered otherwise, 3 refused (certainly not delivered), 4 unknown (may have arrived)."""
     match attempt.outcome.state:
         case State.DELIVERED:
-            return 0 if _is_good(attempt.outcome.status) else 1
+            return 0 if attempt.outcome.ok else 1
         case State.REFUSED:
             return 3
         case _:
@@ -68,7 +68,7 @@ def fired_lines(attempt: Attempt) -> Iterator[str]:
         yield _INDENT + _NEVER_AGAIN
         if attempt.outcome.state is State.REFUSED and is_local(attempt.url):
             yield f"{_INDENT}Does a receiver listen there? `receiver run` starts one."
-    elif not _is_good(attempt.outcome.status):
+    elif not attempt.outcome.ok:
         yield from (_INDENT + escape(line) for line in filter(None, [attempt.outcome.reason]))
         yield from (_INDENT + line for line in _text_lines(attempt.outcome.answer))
 
@@ -134,13 +134,9 @@ def show_lines(attempt: Attempt) -> Iterator[str]:
         yield f"  answer    {line}"
 
 
-def _is_good(status: int | None) -> bool:
-    return status is not None and 200 <= status < 300
-
-
 def _mark(outcome: int | State) -> str:
     """The mark of a status or, where none came, of a state."""
-    if isinstance(outcome, int) and _is_good(outcome):
+    if isinstance(outcome, int) and is_ok(outcome):
         return style(f"✓ {outcome}", "green")
     if outcome in {State.UNKNOWN, State.SENDING}:
         return style(f"? {outcome}", "yellow")

@@ -16,7 +16,7 @@ from receiver.store import new_id, now
 from receiver.terminal import did_you_mean
 from sender.endpoints import normalised
 from sender.fire import fire
-from sender.ledger import Attempt, Ledger, State
+from sender.ledger import Attempt, Ledger, State, is_ok
 from sender.payload import Data, InvalidPayload, PayloadError, bodies
 from sender.post import Poster, prepare
 
@@ -38,7 +38,7 @@ class Fired:
     @property
     def ok(self) -> bool:
         """Answered 2xx."""
-        return self.status is not None and 200 <= self.status < 300
+        return is_ok(self.status)
 
 
 class Fire:

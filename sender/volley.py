@@ -121,4 +121,4 @@ class Volley:
     def _wait_until_due(self) -> None:
         self._due = max(self._due + self._gap, time.monotonic() - LATE_SECONDS)
         while not self.stopped and (left := self._due - time.monotonic()) > 0:
-            time.sleep(min(left, _NAP_SECONDS))
+            time.sleep(min(left, _NAP_SECONDS))  # in naps, so that a stop is noticed

@@ -1,5 +1,4 @@
-"""What the tests stand on: real processes, real sockets, a receiver in this process, and a peer that does just what it
-is told."""
+"""What the tests stand on: real processes, real sockets, a receiver in this process; and the peers of `peering`."""
 
 import json
 import os
@@ -7,20 +6,20 @@ import queue
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
+from peering import SOON, Peer, peer, peers
 
 from receiver.contract import Contract
 from receiver.handlers import Handlers
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 ROOT = Path(__file__).resolve().parent.parent
-SOON = 20.0
-"""Seconds within which what has to happen happens, however busy the machine is."""
 
 BODY = json.dumps(
     {"event": "transactions.fetched", "data": {"consentId": "c2d1f8a4-0b5e-4f0e-9b7a-6e7d3c1f2a90"}}
@@ -247,101 +244,6 @@ def page(browser: "Browser") -> "Iterator[Page]":
         yield context.new_page()
 
 
-@dataclass
-class Peer:
-    """A TCP server that reads whole requests, keeps each, and lets `answer` do what it likes with the connection."""
-
-    url: str
-    requests: list[bytes] = field(default_factory=list)
-
-
-@pytest.fixture
-def peer() -> Iterator[Callable[..., Peer]]:
-    """Starts a peer; `answer(connection)` is called for each request read, `greet(connection)` for each connection."""
-    with _peers(_serve) as start:
-        yield start
-
-
-@pytest.fixture
-def peers() -> Iterator[Callable[..., Peer]]:
-    """The same, but each connection has a thread of its own."""
-    threads: list[threading.Thread] = []
-
-    def serve(*what: Any) -> None:
-        thread = threading.Thread(target=_serve, args=what)
-        thread.start()
-        threads.append(thread)
-
-    with _peers(serve) as start:
-        yield start
-    for thread in threads:
-        thread.join(SOON)
-
-
-@contextmanager
-def _peers(serve: Callable[..., None]) -> Iterator[Callable[..., Peer]]:
-    listeners: list[socket.socket] = []
-    threads: list[threading.Thread] = []
-
-    def start(
-        answer: Callable[[socket.socket], None], greet: Callable[[socket.socket], socket.socket] | None = None
-    ) -> Peer:
-        listener = socket.create_server(("127.0.0.1", 0))
-        started = Peer(f"http://127.0.0.1:{listener.getsockname()[1]}/hook")
-        thread = threading.Thread(
-            target=_peer, args=(listener, serve, started, answer, greet or (lambda connection: connection))
-        )
-        thread.start()
-        listeners.append(listener)
-        threads.append(thread)
-        return started
-
-    yield start
-    for listener in listeners:
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-    for thread in threads:
-        thread.join(SOON)
-
-
-def _peer(listener: socket.socket, serve: Callable[..., None], *what: Any) -> None:
-    while True:
-        try:
-            connection, _ = listener.accept()
-        except OSError:
-            return
-        serve(connection, *what)
-
-
-def _serve(
-    connection: socket.socket,
-    peer: Peer,
-    answer: Callable[[socket.socket], None],
-    greet: Callable[[socket.socket], socket.socket],
-) -> None:
-    with suppress(OSError), closing(connection), closing(greet(connection)) as greeted:
-        greeted.settimeout(SOON)
-        while request := read_request(greeted):
-            peer.requests.append(request)
-            answer(greeted)
-
-
-def read_request(connection: socket.socket) -> bytes:
-    """One whole request; empty when the connection ends before that."""
-    data = b""
-    while b"\r\n\r\n" not in data:
-        if not (part := connection.recv(65536)):
-            return b""
-        data += part
-    head, _, body = data.partition(b"\r\n\r\n")
-    lengths = [line.split(b":")[1] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
-    while len(body) < int(lengths[0] if lengths else 0):
-        if not (part := connection.recv(65536)):
-            return b""
-        body += part
-    return head + b"\r\n\r\n" + body
-
-
 __all__ = [
     "BODY",
     "JSON",
@@ -352,6 +254,8 @@ __all__ = [
     "Process",
     "Suite",
     "command",
+    "peer",
+    "peers",
     "printing",
     "queue",
     "receiving_here",

@@ -1,6 +1,8 @@
 """`sender verify`: a correct receiver passes, each planted fault is found, and what is told of it is true."""
 
 import json
+import os
+import pty
 import shutil
 import subprocess
 import sys
@@ -20,7 +22,7 @@ from receivers.planted import FAULTS, Correct, running
 from receiver.contract import Contract
 from sender.post import Poster, prepare
 from sender.verify.cases import Case, cases
-from sender.verify.report import curl
+from sender.verify.report import MOST_ANNOTATIONS, curl
 from sender.verify.rules import RULES, Grade, Profile
 from sender.verify.runner import MOST_UNANSWERED, Result, verify
 
@@ -282,9 +284,31 @@ class TestTheCommand:
             "202 answered, 4xx expected: what is not JSON is rejected (RFC 8259, 2 to 8)\n"
         )
 
+    def test_annotates_no_more_than_github_shows(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("GITHUB_ACTIONS", "true")
+        with running(FAULTS["ignores-types"][0]) as server:
+            ended = command("sender", "verify", server.url)
+        assert [line.partition(" ")[0] for line in ended.stderr.splitlines()] == ["::error"] * MOST_ANNOTATIONS
+
+    def test_sends_the_users_own_headers_with_each_case(self, peers: StartPeer) -> None:
+        receiver = peers(lambda connection: connection.sendall(b"HTTP/1.1 202 X\r\nContent-Length: 0\r\n\r\n"))
+        words = ("--header", "X-Key: secret", "--only", "samples", "--only", "http")
+        command("sender", "verify", receiver.url, *words)
+        assert len(receiver.requests) == 23
+        assert all(b"\r\nX-Key: secret\r\n" in request for request in receiver.requests)
+
+    def test_shows_how_far_it_is_on_a_terminal(self, here: Here) -> None:
+        shown, terminal = pty.openpty()
+        line = [sys.executable, "-m", "sender", "verify", here.server.url, "--only", "samples"]
+        with open(terminal, "wb") as stderr:  # noqa: PTH123 - a descriptor
+            subprocess.run(line, stdout=subprocess.DEVNULL, stderr=stderr, timeout=SOON, check=True)
+        assert b"100%" in os.read(shown, 1 << 16)
+        os.close(shown)
+
     def test_lists_rules_with_their_sources_and_cases(self) -> None:
         ended = command("sender", "verify", "--list")
         assert ended.returncode == 0
+        assert all(f"\n{rule.id} " in ended.stdout and f"({rule.source})" in ended.stdout for rule in RULES)
         assert "rejects-invalid           4xx         no 5xx      what violates the schema is rejected" in ended.stdout
         assert "  rejects-invalid           consent.status.updated/data/status/type/number\n" in ended.stdout
 

@@ -35,7 +35,7 @@ def infer(event: str, deliveries: Iterable[Captured]) -> tuple[Schema, int]:
     Raises:
         InferError: there is none with an object as `data`, or the event's name cannot be a schema's.
     """
-    from genson import SchemaBuilder  # type: ignore[import-untyped]
+    from genson import SchemaBuilder  # type: ignore[import-untyped] # it ships no types
 
     for _, reason in misnamed(event, {}):
         raise InferError(f"no schema can be for this event type: {reason}")

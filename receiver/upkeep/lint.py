@@ -10,12 +10,22 @@ from difflib import get_close_matches
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import jsonschema_rs
 
 from receiver.delivery import MalformedBody, parse
-from receiver.documents import ENVELOPE, ContractError, Schema, compiled, misnamed, places_of, shipped_envelope, uri_of
+from receiver.documents import (
+    ENVELOPE,
+    ContractError,
+    Schema,
+    compiled,
+    found_at,
+    misnamed,
+    places_of,
+    shipped_envelope,
+    uri_of,
+)
 from receiver.outline import subschemas
 from receiver.terminal import did_you_mean
 from receiver.violations import Explainer, pointer
@@ -133,13 +143,10 @@ def _leads(reference: str, name: str, places: Mapping[str, Schema]) -> bool:
         return False
     if fragment[:1] not in {"", "/"}:
         return any(fragment in {one.get("$anchor"), one.get("$dynamicAnchor")} for _, one in subschemas(places[place]))
-    found: Any = places[place]
-    for step in unquote(fragment).split("/")[1:]:
-        key = step.replace("~1", "/").replace("~0", "~")
-        members = dict(enumerate(found)) if isinstance(found, list) else found
-        found = members.get(int(key) if isinstance(found, list) and key.isdecimal() else key, _Told)
-        if found is _Told or not isinstance(members, dict):
-            return False
+    try:
+        found_at(places[place], fragment)
+    except LookupError:
+        return False
     return True
 
 
@@ -154,7 +161,7 @@ def _is_pattern(pattern: str) -> bool:
 @cache
 def _keywords() -> frozenset[str]:
     """The keywords of all drafts."""
-    from jsonschema_specifications import REGISTRY  # type: ignore[import-untyped]
+    from jsonschema_specifications import REGISTRY  # type: ignore[import-untyped] # it ships no types
 
     return frozenset(keyword for uri in REGISTRY for keyword in REGISTRY.contents(uri).get("properties", {}))
 

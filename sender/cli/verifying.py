@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -121,14 +120,13 @@ def verify(
 
 
 def _implied(schemas: Path | None, patterns: Sequence[str], max_body: int | None) -> "list[Case]":
-    from sender.verify.cases import cases
+    from sender.verify.cases import cases, events_of
 
     contract = Contract(schemas)
     for pattern in patterns:
-        if not any(fnmatchcase(event, pattern) for event in contract.events):
+        if not events_of(contract, [pattern]):
             raise click.UsageError(f"--events {pattern}: fits no event type; {did_you_mean(pattern, contract.events)}")
-    events = [event for event in contract.events if any(fnmatchcase(event, one) for one in patterns or ["*"])]
-    return cases(contract, events, max_body)
+    return cases(contract, events_of(contract, patterns or ["*"]), max_body)
 
 
 def _recorded(report: Path) -> "list[Case]":
@@ -153,11 +151,10 @@ def _list(cases: "list[Case]", *, as_records: bool) -> None:
     from sender.verify.record import case_record, rule_record
     from sender.verify.report import case_lines, rule_lines
 
-    used = [rule for rule in RULES if any(case.rule is rule for case in cases)]
     if as_records:
-        lines = [as_json(record) for record in (*map(rule_record, used), *map(case_record, cases))]
+        lines = [as_json(record) for record in (*map(rule_record, RULES), *map(case_record, cases))]
     else:
-        lines = [*rule_lines(used), "", *case_lines(cases)]
+        lines = [*rule_lines(), "", *case_lines(cases)]
     click.echo("\n".join(lines))
 
 

@@ -46,6 +46,11 @@ class Case:
         return any(fnmatchcase(name, pattern) for pattern in patterns for name in names)
 
 
+def events_of(contract: Contract, patterns: Sequence[str]) -> list[str]:
+    """The event types that are meant by patterns, in which `*` stands for anything."""
+    return [event for event in contract.events if any(fnmatchcase(event, pattern) for pattern in patterns)]
+
+
 def cases(contract: Contract, events: Sequence[str], max_body: int | None = None) -> list[Case]:
     """All cases for these event types. With `max_body`, the largest body in bytes that the receiver is to accept, that
     size is sent, and one byte more.

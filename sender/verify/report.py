@@ -11,7 +11,7 @@ from shlex import quote
 
 from receiver.terminal import escape, style
 from sender.verify.cases import Case
-from sender.verify.rules import RULES, Grade, Profile, Rule
+from sender.verify.rules import RULES, Grade, Profile
 from sender.verify.runner import Result, Verification
 
 LONGEST_ARGUMENT = 1000
@@ -27,10 +27,10 @@ _IN_MESSAGES = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A"})
 _IN_PROPERTIES = {**_IN_MESSAGES, ord(":"): "%3A", ord(","): "%2C"}
 
 
-def rule_lines(rules: Iterable[Rule] = RULES) -> Iterator[str]:
+def rule_lines() -> Iterator[str]:
     """Each rule: what passes in the strict profile and in the tolerant one, and by which source."""
     yield style(f"{'rule':25} {'strict':11} {'tolerant':11} what it demands (its source)", bold=True)
-    for rule in rules:
+    for rule in RULES:
         strict, tolerant = rule.expected(Profile.STRICT), rule.expected(Profile.TOLERANT)
         warned = f"; {rule.warned[0]}xx is warned of" if rule.warned else ""
         yield f"{rule.id:25} {strict:11} {tolerant:11} {rule.text} ({rule.source}){warned}"

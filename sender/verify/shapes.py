@@ -13,6 +13,7 @@ from typing import Any
 from receiver.contract import Contract, Judgement, Verdict
 from receiver.instances import example
 from receiver.outline import Place
+from receiver.violations import pointer
 from sender.verify.notation import OWN
 from sender.verify.values import others
 
@@ -63,7 +64,7 @@ def shapes(contract: Contract, event: str) -> Shapes:
     for path, keyword, name, payload in _changes(contract, event, maximal):
         judgement = contract.judge(payload)
         if judgement.verdict is Verdict.VALID and payload != maximal:
-            shape = Shape(_pointer(path), keyword, name, payload)
+            shape = Shape(pointer(path), keyword, name, payload)
             good.setdefault(shape.place, shape)
         elif _violates_one_thing(judgement):
             (violation,) = judgement.violations
@@ -167,7 +168,3 @@ def _without(payload: Payload, path: Path) -> Payload:
     changed = copy.deepcopy(payload)
     del _at(changed, path[:-1])[path[-1]]
     return changed
-
-
-def _pointer(path: Path) -> str:
-    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)

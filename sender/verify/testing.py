@@ -6,13 +6,12 @@ them.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 from receiver.contract import Contract
 from sender.endpoints import normalised
 from sender.ledger import Outcome
 from sender.post import Poster, prepare
-from sender.verify.cases import Case, cases
+from sender.verify.cases import Case, cases, events_of
 from sender.verify.report import result_lines
 from sender.verify.rules import Grade, Profile
 from sender.verify.runner import Verification, send_case
@@ -73,7 +72,7 @@ def contract_cases(
     Raises:
         ValueError: there is no such profile, or no case fits.
     """
-    chosen = [event for event in contract.events if any(fnmatchcase(event, one) for one in events)]
+    chosen = events_of(contract, events)
     fitting = [case for case in (cases(contract, chosen, max_body) if chosen else []) if case.is_one_of(only)]
     if not fitting:
         raise ValueError("no case fits `events` and `only`; `sender verify --list` shows them all")
