@@ -139,7 +139,7 @@ class Poster:
             for wire in list(self._wires):
                 if (left := wire.left()) > 0:
                     break
-                wire.cut(f"no answer within {self.seconds:g} s")
+                wire.cut(wire.overdue)
             else:
                 left = self.seconds
 

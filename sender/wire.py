@@ -60,6 +60,11 @@ class Wire:
                 return line
         raise failure
 
+    @property
+    def overdue(self) -> str:
+        """Why it is cut when its time is over."""
+        return f"no answer within {self._seconds:g} s"
+
     def cut(self, reason: str) -> None:
         """Ends whatever waits for the other side, now or later; `reason` is told, the first one's."""
         self._cut = self._cut or reason
@@ -76,6 +81,8 @@ class Wire:
         """Why there was no answer, in a few words."""
         if self._cut:
             return self._cut
+        if isinstance(error, TimeoutError) and self.left() <= 0:
+            return self.overdue  # the socket noticed before whoever watches
         if isinstance(error, KeyboardInterrupt):
             return "stopped by Ctrl-C"
         if isinstance(error, ssl.SSLCertVerificationError):

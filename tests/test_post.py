@@ -9,11 +9,12 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
-from conftest import BODY, SOON, Peer
+from conftest import BODY, SOON, Peer, wait_for
 
 from sender.endpoints import EndpointError
 from sender.ledger import Outcome
 from sender.post import MOST_ANSWER, Poster, prepare
+from sender.wire import Wire
 
 StartPeer = Callable[..., Peer]
 OK = b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\n\r\nok"
@@ -327,3 +328,9 @@ class TestTheAnswer:
         for _ in range(10):
             send(receiver.url)
         assert len(list(Path("/proc/self/fd").iterdir())) <= before + 1
+
+
+def test_a_socket_that_notices_the_deadline_first_gives_the_same_reason() -> None:
+    wire = Wire(0.001)
+    wait_for(lambda: wire.left() <= 0, "the deadline")
+    assert wire.reason(TimeoutError("_ssl.c:989: the handshake operation timed out")) == "no answer within 0.001 s"
