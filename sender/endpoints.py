@@ -1,41 +1,167 @@
-"""An endpoint: a URL that webhooks are POSTed to, checked and written in one way, so that the ledger knows it again."""
+"""The endpoints of the "Webhooks" tab: URLs, and which events trigger a POST to each.
 
-import ipaddress
-from urllib.parse import urlsplit, urlunsplit
+In: what a user asks for. Out: endpoints, oldest first, kept in the ledger's file. Names of events are checked against
+the contract by who asks. Times are whole microseconds since 1970, UTC.
+"""
 
-_PORTS = {"http": 80, "https": 443}
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
+from receiver.store import Store, new_id, now
+from receiver.terminal import did_you_mean
+from sender.address import EndpointError, normalised
 
-class EndpointError(Exception):
-    """A URL that no webhook can be sent to, or a header it cannot be sent with; the text says what to write."""
+EVERY = "*"
+"""Among an endpoint's events: all of them, also those that are yet to come."""
 
-
-def normalised(url: str) -> str:
-    """The URL with scheme and host in lower case, without a default port or a fragment.
-
-    Raises:
-        EndpointError: not an http or https URL, or one that holds a password.
+TABLES = (
     """
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        raise EndpointError(f"{url!r} is not a URL: {error}") from error
-    if parts.scheme not in _PORTS or not parts.hostname or port == 0 or not url.isprintable() or " " in url:
-        raise EndpointError(f"{url!r} is not a URL to post to; write it as http://127.0.0.1:8787/webhook")
-    if parts.username is not None:
-        raise EndpointError("a user or password in the URL would be kept and shown; use --header 'Authorization: ...'")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    place = host if port in {None, _PORTS[parts.scheme]} else f"{host}:{port}"
-    return urlunsplit((parts.scheme, place, parts.path or "/", parts.query, ""))
+CREATE TABLE endpoint (
+    number INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    name TEXT UNIQUE,
+    url TEXT NOT NULL,
+    events TEXT NOT NULL,
+    secret TEXT,
+    headers TEXT NOT NULL,
+    enabled INTEGER NOT NULL,
+    created_at INTEGER NOT NULL
+) STRICT
+""",
+)
+_ADD = """
+INSERT INTO endpoint (name, url, events, secret, headers, enabled, created_at, id) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_CHANGE = """
+UPDATE endpoint SET name = ?, url = ?, events = ?, secret = ?, headers = ?, enabled = ?, created_at = ? WHERE id = ?
+"""
 
 
-def is_local(url: str) -> bool:
-    """Whether the endpoint is on this machine by its name: 127.0.0.0/8, ::1 or localhost."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost":
-        return True
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where webhooks go, and which. `url` is normalised; `events` are event types, or `*`; without a `secret` nothing
+    is signed; `headers` come on top of the sender's own."""
+
+    url: str
+    events: tuple[str, ...]
+    name: str | None = None
+    secret: str | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    enabled: bool = True
+    created_at: int = field(default_factory=now)
+    id: str = field(default_factory=new_id)
+
+    def wants(self, event: str) -> bool:
+        """Whether it is subscribed to an event."""
+        return EVERY in self.events or event in self.events
+
+    def shares(self, other: "Endpoint") -> bool:
+        """Whether some event would go to this URL twice, for both."""
+        both = EVERY in self.events or EVERY in other.events or bool(set(self.events) & set(other.events))
+        return both and self.url == other.url and self.id != other.id
+
+
+class Endpoints:
+    """The endpoints that a ledger holds."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def all(self) -> list[Endpoint]:
+        """Every endpoint, oldest first."""
+        return [_endpoint(row) for row in self._store.read("SELECT * FROM endpoint ORDER BY number")]
+
+    def subscribed(self, event: str) -> list[Endpoint]:
+        """Those that are enabled and want an event."""
+        return [endpoint for endpoint in self.all() if endpoint.enabled and endpoint.wants(event)]
+
+    def find(self, reference: str) -> Endpoint:
+        """The endpoint with that name, URL or id, which may be shortened.
+
+        Raises:
+            EndpointError: there is none, or there are several.
+        """
+        every = self.all()
+        found = [one for one in every if reference in {one.id, one.name}]
+        found = found or [one for one in every if one.url == _as_url(reference)]
+        found = found or [one for one in every if one.id.startswith(reference)]
+        if not every:
+            raise EndpointError("there is no endpoint yet: `sender endpoints add URL` makes one")
+        if not found:
+            hint = did_you_mean(reference, [one.name or one.url for one in every])
+            raise EndpointError(f"no endpoint {reference!r}; {hint}")
+        if len(found) > 1:
+            raise EndpointError(f"{reference!r} fits {len(found)} endpoints: give an id of `sender endpoints list`")
+        return found[0]
+
+    def add(self, endpoint: Endpoint, *, force: bool = False) -> None:
+        """Adds an endpoint.
+
+        Raises:
+            EndpointError: its name is taken; or, unless forced, its URL for one of its events.
+        """
+        self._put(_ADD, endpoint, force=force)
+
+    def change(self, endpoint: Endpoint, *, force: bool = False) -> None:
+        """Puts an endpoint in the place of the one with its id.
+
+        Raises:
+            EndpointError: as of `add`; or it was removed meanwhile.
+        """
+        if not self._put(_CHANGE, endpoint, force=force):
+            raise EndpointError(f"endpoint {endpoint.id} was removed meanwhile")
+
+    def remove(self, endpoint: Endpoint) -> None:
+        """Removes it; what was sent to its URL stays known, and is not sent there again."""
+        self._store.write(("DELETE FROM endpoint WHERE id = ?", (endpoint.id,)))
+
+    def _put(self, statement: str, endpoint: Endpoint, *, force: bool) -> bool:
+        others = [one for one in self.all() if one.id != endpoint.id]
+        if endpoint.name and endpoint.name in {one.name for one in others}:
+            raise EndpointError(f"there is an endpoint called {endpoint.name!r} already; choose another --name")
+        if not force and (twin := next(filter(endpoint.shares, others), None)):
+            raise EndpointError(
+                f"{endpoint.url} is an endpoint for {_listed(twin.events)} already ({twin.name or twin.id[:8]}); "
+                "choose other events, or add it with --force to have them sent there twice"
+            )
+        (changed,) = self._store.write((statement, _values(endpoint)))
+        return changed == 1
+
+
+def _as_url(reference: str) -> str | None:
     try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+        return normalised(reference)
+    except EndpointError:
+        return None
+
+
+def _listed(events: Iterable[str]) -> str:
+    return "every event" if EVERY in events else ", ".join(events)
+
+
+def _values(endpoint: Endpoint) -> tuple[str | int | None, ...]:
+    return (
+        endpoint.name,
+        endpoint.url,
+        json.dumps(endpoint.events),
+        endpoint.secret,
+        json.dumps(dict(endpoint.headers)),
+        endpoint.enabled,
+        endpoint.created_at,
+        endpoint.id,
+    )
+
+
+def _endpoint(row: sqlite3.Row) -> Endpoint:
+    return Endpoint(
+        url=row["url"],
+        events=tuple(json.loads(row["events"])),
+        name=row["name"],
+        secret=row["secret"],
+        headers=json.loads(row["headers"]),
+        enabled=bool(row["enabled"]),
+        created_at=row["created_at"],
+        id=row["id"],
+    )

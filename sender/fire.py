@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from receiver.store import StoreError
 from receiver.terminal import warn
-from sender.ledger import Attempt, Ledger
+from sender.attempt import Attempt
+from sender.ledger import Ledger
 from sender.post import Poster, Target
 
 

@@ -7,12 +7,13 @@ processes ask: that is a UNIQUE in a table, not a check. Times are whole microse
 import fcntl
 import os
 import sqlite3
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from receiver.store import Store, StoreError
 from receiver.terminal import iso
+from sender import endpoints
+from sender.attempt import Attempt, Outcome, State
+from sender.endpoints import Endpoints
 
 FILE = "ledger.db"
 LOCK = "ledger.lock"
@@ -39,14 +40,46 @@ CREATE TABLE attempt (
     "CREATE INDEX attempt_state ON attempt (state, number)",
 )
 _WITHOUT_DEADLINE = ("ALTER TABLE attempt DROP COLUMN deadline",)
+_WITH_COPIES = (
+    """
+CREATE TABLE attempt_new (
+    number INTEGER PRIMARY KEY,
+    id TEXT NOT NULL,
+    url TEXT NOT NULL,
+    copy INTEGER NOT NULL,
+    event TEXT NOT NULL,
+    body BLOB NOT NULL,
+    fault TEXT,
+    state TEXT NOT NULL,
+    started_at INTEGER NOT NULL,
+    process INTEGER NOT NULL,
+    milliseconds REAL,
+    status INTEGER,
+    delivery TEXT,
+    answer BLOB,
+    reason TEXT,
+    UNIQUE (id, url, copy)
+) STRICT
+""",
+    """
+INSERT INTO attempt_new
+SELECT number, id, url, 0, event, body, NULL, state, started_at, process, milliseconds, status, delivery, answer, reason
+FROM attempt
+""",
+    "DROP TABLE attempt",
+    "ALTER TABLE attempt_new RENAME TO attempt",
+    "CREATE INDEX attempt_state ON attempt (state, number)",
+)
+VERSIONS = (_TABLES, _WITHOUT_DEADLINE, (*_WITH_COPIES, *endpoints.TABLES))
+"""What makes each version of the file out of the one before it."""
 
 _INTEND = """
-INSERT OR IGNORE INTO attempt (id, url, event, body, state, started_at, process)
-VALUES (?, ?, ?, ?, ?, ?, ?)
+INSERT OR IGNORE INTO attempt (id, url, copy, event, body, fault, state, started_at, process)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _CONCLUDE = """
 UPDATE attempt SET state = ?, milliseconds = ?, status = ?, delivery = ?, answer = ?, reason = ?
-WHERE id = ? AND url = ?
+WHERE id = ? AND url = ? AND copy = ?
 """
 _IN_STATE = "SELECT * FROM attempt WHERE state = ? ORDER BY number DESC LIMIT ?"
 _GIVE_UP = """
@@ -57,54 +90,6 @@ WHERE number = ? AND state = 'sending'
 
 class LedgerError(Exception):
     """A question that the ledger cannot answer: there is none, or no such event in it."""
-
-
-class State(StrEnum):
-    """What is known of an attempt."""
-
-    SENDING = "sending"
-    """Its intent is on disk, its outcome is not."""
-    DELIVERED = "delivered"
-    """It was answered, with whatever status."""
-    REFUSED = "refused"
-    """It certainly was not delivered: no byte of the request left."""
-    UNKNOWN = "unknown"
-    """It may have arrived. It is never sent again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a POST ended. `answer` is the head of the answer's body, `delivery` the receiver's id for it, `reason` why
-    there is no status."""
-
-    state: State
-    milliseconds: float | None = None
-    status: int | None = None
-    delivery: str | None = None
-    answer: bytes = b""
-    reason: str | None = None
-
-    @property
-    def ok(self) -> bool:
-        """Whether it was answered 2xx."""
-        return is_ok(self.status)
-
-
-def is_ok(status: int | None) -> bool:
-    """Whether a status is 2xx."""
-    return status is not None and 200 <= status < 300
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One event to one endpoint."""
-
-    id: str
-    url: str
-    event: str
-    body: bytes
-    started_at: int
-    outcome: Outcome = Outcome(State.SENDING)
 
 
 _BEFORE = {
@@ -138,7 +123,8 @@ class Ledger:
     """
 
     def __init__(self, state: Path) -> None:
-        self._store = Store(state / FILE, [_TABLES, _WITHOUT_DEADLINE])
+        self._store = Store(state / FILE, VERSIONS)
+        self.endpoints = Endpoints(self._store)
         self._senders: int | None = None
         try:
             self._senders = _opened(state / LOCK)
@@ -173,10 +159,20 @@ class Ledger:
         Raises:
             AlreadySent: this event has had its attempt at this endpoint, so there must not be another.
         """
-        sending = (attempt.id, attempt.url, attempt.event, attempt.body, State.SENDING, attempt.started_at)
-        (inserted,) = self._store.write((_INTEND, (*sending, os.getpid())))
+        values = (
+            attempt.id,
+            attempt.url,
+            attempt.copy,
+            attempt.event,
+            attempt.body,
+            attempt.fault,
+            State.SENDING,
+            attempt.started_at,
+            os.getpid(),
+        )
+        (inserted,) = self._store.write((_INTEND, values))
         if not inserted:
-            raise AlreadySent(self.attempt(attempt.id, attempt.url))
+            raise AlreadySent(self.attempt(attempt.id, attempt.url, attempt.copy))
 
     def conclude(self, attempt: Attempt) -> None:
         """Records, durably, how an attempt ended."""
@@ -190,12 +186,13 @@ class Ledger:
             outcome.reason,
             attempt.id,
             attempt.url,
+            attempt.copy,
         )
         self._store.write((_CONCLUDE, values))
 
-    def attempt(self, id_: str, url: str) -> Attempt:
+    def attempt(self, id_: str, url: str, copy: int = 0) -> Attempt:
         """The attempt for an event at an endpoint, which has to be there."""
-        (row,) = self._store.read("SELECT * FROM attempt WHERE id = ? AND url = ?", (id_, url))
+        (row,) = self._store.read("SELECT * FROM attempt WHERE id = ? AND url = ? AND copy = ?", (id_, url, copy))
         return _attempt(row)
 
     def attempts(self, *, limit: int, state: State | None = None) -> list[Attempt]:
@@ -273,4 +270,13 @@ def _attempt(row: sqlite3.Row) -> Attempt:
         answer=row["answer"] or b"",
         reason=row["reason"],
     )
-    return Attempt(row["id"], row["url"], row["event"], row["body"], row["started_at"], outcome)
+    return Attempt(
+        id=row["id"],
+        url=row["url"],
+        event=row["event"],
+        body=row["body"],
+        started_at=row["started_at"],
+        outcome=outcome,
+        copy=row["copy"],
+        fault=row["fault"],
+    )

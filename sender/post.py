@@ -23,8 +23,8 @@ import requests
 import urllib3
 
 from receiver import __version__
-from sender.endpoints import EndpointError
-from sender.ledger import Outcome, State
+from sender.address import EndpointError
+from sender.attempt import Outcome, State
 from sender.wire import Wire
 
 MOST_ANSWER = 64 << 10

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from receiver.terminal import clock, escape, iso, moment, style
-from sender.endpoints import is_local
-from sender.ledger import Attempt, State, is_ok
+from sender.address import is_local
+from sender.attempt import Attempt, State, is_ok
 from sender.tally import Tally
 
 SHORT = 8

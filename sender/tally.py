@@ -8,7 +8,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 
-from sender.ledger import Attempt, State
+from sender.attempt import Attempt, State
 
 MOST_FAILURES = 10
 """So many failed attempts are kept to be shown."""

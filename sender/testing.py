@@ -14,9 +14,10 @@ from typing import Any
 from receiver.contract import Contract
 from receiver.store import new_id, now
 from receiver.terminal import did_you_mean
-from sender.endpoints import normalised
+from sender.address import normalised
+from sender.attempt import Attempt, State, is_ok
 from sender.fire import fire
-from sender.ledger import Attempt, Ledger, State, is_ok
+from sender.ledger import Ledger
 from sender.payload import Data, InvalidPayload, PayloadError, bodies
 from sender.post import Poster, prepare
 

@@ -10,8 +10,9 @@ import time
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 
+from sender.attempt import Attempt
 from sender.fire import fire
-from sender.ledger import AlreadySent, Attempt, Ledger
+from sender.ledger import AlreadySent, Ledger
 from sender.post import Poster, Target
 
 LATE_SECONDS = 0.1

@@ -10,8 +10,9 @@ import pytest
 from conftest import BODY, SOON, Peer
 
 from receiver.store import StoreError, now
+from sender.attempt import Attempt
 from sender.fire import fire
-from sender.ledger import AlreadySent, Attempt, Ledger
+from sender.ledger import AlreadySent, Ledger
 from sender.post import Poster, prepare
 
 StartPeer = Callable[..., Peer]

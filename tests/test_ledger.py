@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from receiver.store import new_id, now
-from sender.ledger import AlreadySent, Attempt, Ledger, LedgerError, Outcome, State
+from receiver.store import Store, new_id, now
+from sender.attempt import Attempt, Outcome, State
+from sender.ledger import VERSIONS, AlreadySent, Ledger, LedgerError
 
 URL = "http://127.0.0.1:8787/webhook"
 
@@ -56,7 +57,8 @@ def test_what_a_dead_process_was_sending_is_unknown(ledger: Ledger, tmp_path: Pa
     code = f"""
 from pathlib import Path
 from receiver.store import now
-from sender.ledger import Attempt, Ledger
+from sender.attempt import Attempt
+from sender.ledger import Ledger
 Ledger(Path({str(tmp_path / "state")!r})).intend(Attempt("X", {URL!r}, "a.b", b"", now()))
 os._exit(9)
 """
@@ -83,8 +85,10 @@ def test_what_a_dead_process_was_sending_is_unknown_though_its_process_id_lives_
     """The id of the process that runs this test, which never began that attempt."""
     Ledger(tmp_path / "state").close()
     with closing(sqlite3.connect(tmp_path / "state" / "ledger.db")) as file, file:
-        columns = "INSERT INTO attempt (id, url, event, body, state, started_at, process) VALUES (?, ?, ?, ?, ?, ?, ?)"
-        file.execute(columns, ("X", URL, "a.b", b"", "sending", now(), os.getpid()))
+        columns = "INSERT INTO attempt (id, url, copy, event, body, state, started_at, process)"
+        file.execute(
+            f"{columns} VALUES (?, ?, 0, ?, ?, ?, ?, ?)", ("X", URL, "a.b", b"", "sending", now(), os.getpid())
+        )
     with closing(Ledger(tmp_path / "state")) as ledger:
         assert ledger.attempt("X", URL).outcome.state == "unknown"
 
@@ -144,3 +148,15 @@ class TestLookingUp:
         with pytest.raises(LedgerError, match="`sender fire` makes one"):
             Ledger.existing(tmp_path / "none")
         assert not (tmp_path / "none").exists()
+
+
+def test_a_ledger_of_the_version_before_keeps_what_it_holds(tmp_path: Path) -> None:
+    with closing(Store(tmp_path / "ledger.db", VERSIONS[:2])) as older:
+        columns = "INSERT INTO attempt (id, url, event, body, state, started_at, process, status, answer)"
+        values = ("X", URL, "a.b", b"1", "delivered", 5, 1, 202, b"ok")
+        older.write((f"{columns} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values))
+    with closing(Ledger(tmp_path)) as ledger:
+        (kept,) = ledger.attempts_of("X")
+        with pytest.raises(AlreadySent):
+            ledger.intend(attempt(id="X"))
+    assert kept == Attempt("X", URL, "a.b", b"1", 5, Outcome(State.DELIVERED, status=202, answer=b"ok"))

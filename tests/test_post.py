@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from conftest import BODY, SOON, Peer, wait_for
 
-from sender.endpoints import EndpointError
-from sender.ledger import Outcome
+from sender.address import EndpointError
+from sender.attempt import Outcome
 from sender.post import MOST_ANSWER, Poster, prepare
 from sender.wire import Wire
 

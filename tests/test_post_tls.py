@@ -13,8 +13,8 @@ import pytest
 import trustme
 from conftest import BODY, SOON, Peer, command
 
-from sender.endpoints import EndpointError
-from sender.ledger import Outcome
+from sender.address import EndpointError
+from sender.attempt import Outcome
 from sender.post import Poster, prepare
 
 StartPeer = Callable[..., Peer]

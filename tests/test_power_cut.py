@@ -22,7 +22,8 @@ from conftest import BODY, JSON, SOON, Peer, Process, command, wait_for
 from load import INVALID, MALFORMED, UNKNOWN, VALID, Answers, load
 
 from receiver.inbox import Inbox
-from sender.ledger import Ledger, State
+from sender.attempt import State
+from sender.ledger import Ledger
 
 HANDLERS = """
 from receiver import Handlers, commits

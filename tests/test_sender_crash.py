@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from conftest import SOON, Peer, wait_for
 
-from sender.ledger import Attempt, Ledger, State
+from sender.attempt import Attempt, State
+from sender.ledger import Ledger
 
 StartPeer = Callable[..., Peer]
 

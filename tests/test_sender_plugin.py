@@ -128,7 +128,7 @@ def test_what_cannot_be_made(fire, peer, event, arguments, error):
 
 
 def test_where_it_cannot_go(fire):
-    from sender.endpoints import EndpointError
+    from sender.address import EndpointError
 
     with pytest.raises(EndpointError):
         fire("transactions.fetched", to="ftp://x")

@@ -34,7 +34,8 @@ from load import INVALID, MALFORMED, UNKNOWN, VALID, bodies, exchange, odd_reque
 
 from receiver.entry import RunState
 from receiver.inbox import Inbox
-from sender.ledger import Ledger, State
+from sender.attempt import State
+from sender.ledger import Ledger
 
 SECONDS = float(os.environ.get("SOAK_SECONDS", "600"))
 MAX_BODY = 2000

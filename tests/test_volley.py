@@ -17,7 +17,8 @@ import pytest
 from conftest import BODY, SOON, Peer, command, wait_for
 
 from receiver.store import StoreError, now
-from sender.ledger import Attempt, Ledger, Outcome, State
+from sender.attempt import Attempt, Outcome, State
+from sender.ledger import Ledger
 from sender.post import Poster, prepare
 from sender.report import exit_code, summary_lines
 from sender.tally import MOST_FAILURES, Tally

@@ -9,10 +9,10 @@ from receiver import __version__
 from receiver.contract import ContractError
 from receiver.settings import Group
 from receiver.store import StoreError
+from sender.address import EndpointError
 from sender.cli.firing import fire
 from sender.cli.looking import events, log, show
 from sender.cli.verifying import verify
-from sender.endpoints import EndpointError
 from sender.ledger import LedgerError
 from sender.payload import PayloadError
 from sender.verify.shapes import ShapeError

@@ -17,6 +17,8 @@ from receiver.contract import Contract
 from receiver.settings import HOOK, INTERRUPTED, Text
 from receiver.store import new_id, now
 from receiver.terminal import as_json, warn
+from sender.address import is_local, normalised
+from sender.attempt import Attempt
 from sender.cli.options import (
     ca_option,
     event_names,
@@ -28,8 +30,7 @@ from sender.cli.options import (
     state_option,
     timeout_option,
 )
-from sender.endpoints import is_local, normalised
-from sender.ledger import Attempt, Ledger
+from sender.ledger import Ledger
 from sender.payload import bodies
 from sender.report import attempt_record, dry_record, exit_code, fired_lines, summary_lines, summary_record
 from sender.tally import Tally

@@ -7,8 +7,9 @@ import click
 
 from receiver.contract import Contract
 from receiver.terminal import as_json, style
+from sender.attempt import State
 from sender.cli.options import json_option, schemas_option, state_option
-from sender.ledger import Ledger, State
+from sender.ledger import Ledger
 from sender.report import attempt_line, attempt_record, show_lines
 
 

@@ -14,6 +14,7 @@ import click
 from receiver.contract import Contract
 from receiver.settings import Failure, Size, Text
 from receiver.terminal import as_json, did_you_mean, warn
+from sender.address import is_local, normalised
 from sender.cli.options import (
     ca_option,
     event_names,
@@ -24,7 +25,6 @@ from sender.cli.options import (
     schemas_option,
     timeout_option,
 )
-from sender.endpoints import is_local, normalised
 from sender.verify.rules import RULES, Grade, Profile
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 
-from sender.ledger import Outcome, State
+from sender.attempt import Outcome, State
 from sender.post import Poster, Target
 from sender.verify.cases import Case
 from sender.verify.rules import Grade, Profile

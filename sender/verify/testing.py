@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from receiver.contract import Contract
-from sender.endpoints import normalised
-from sender.ledger import Outcome
+from sender.address import normalised
+from sender.attempt import Outcome
 from sender.post import Poster, prepare
 from sender.verify.cases import Case, cases, events_of
 from sender.verify.report import result_lines

@@ -31,7 +31,8 @@ from servers import BODY, PATIENCE, ROOT, sink
 sys.path.insert(0, str(ROOT))
 
 from receiver.store import new_id, now
-from sender.ledger import Attempt, Ledger
+from sender.attempt import Attempt
+from sender.ledger import Ledger
 from sender.post import Poster, prepare
 from sender.volley import Volley
 
