@@ -1,7 +1,7 @@
 """The endpoints of the "Webhooks" tab: URLs, and which events trigger a POST to each.
 
-In: what a user asks for. Out: endpoints, oldest first, kept in the ledger's file. Names of events are checked against
-the contract by who asks. Times are whole microseconds since 1970, UTC.
+In: what a user asks for. Out: endpoints, oldest first, kept in the ledger's file. Times are whole microseconds since
+1970, UTC.
 """
 
 import json
@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from receiver.contract import Contract
 from receiver.store import Store, new_id, now
 from receiver.terminal import did_you_mean
 from sender.address import EndpointError, normalised
@@ -53,6 +54,11 @@ class Endpoint:
     created_at: int = field(default_factory=now)
     id: str = field(default_factory=new_id)
 
+    @property
+    def label(self) -> str:
+        """What it is called on the command line: its name, else the beginning of its id."""
+        return self.name or self.id[:8]
+
     def wants(self, event: str) -> bool:
         """Whether it is subscribed to an event."""
         return EVERY in self.events or event in self.events
@@ -61,6 +67,21 @@ class Endpoint:
         """Whether some event would go to this URL twice, for both."""
         both = EVERY in self.events or EVERY in other.events or bool(set(self.events) & set(other.events))
         return both and self.url == other.url and self.id != other.id
+
+
+def checked_events(contract: Contract, events: Iterable[str]) -> tuple[str, ...]:
+    """The events of an endpoint, each once, in their order.
+
+    Raises:
+        EndpointError: the contract does not know one, or there is none.
+    """
+    chosen = tuple(dict.fromkeys(events))
+    if not chosen:
+        raise EndpointError("which events? choose some, or every one")
+    for event in chosen:
+        if event != EVERY and event not in contract.events:
+            raise EndpointError(f"no such event type {event!r}; {did_you_mean(event, contract.events)}")
+    return (EVERY,) if EVERY in chosen else chosen
 
 
 class Endpoints:
@@ -123,7 +144,7 @@ class Endpoints:
             raise EndpointError(f"there is an endpoint called {endpoint.name!r} already; choose another --name")
         if not force and (twin := next(filter(endpoint.shares, others), None)):
             raise EndpointError(
-                f"{endpoint.url} is an endpoint for {_listed(twin.events)} already ({twin.name or twin.id[:8]}); "
+                f"{endpoint.url} is an endpoint for {_listed(twin.events)} already ({twin.label}); "
                 "choose other events, or add it with --force to have them sent there twice"
             )
         (changed,) = self._store.write((statement, _values(endpoint)))

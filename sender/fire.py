@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from receiver.store import StoreError
+from receiver.store import StoreError, now
 from receiver.terminal import warn
 from sender.attempt import Attempt
 from sender.ledger import Ledger
@@ -15,7 +15,8 @@ def fire(ledger: Ledger, poster: Poster, target: Target, attempt: Attempt) -> At
     Raises:
         AlreadySent, StoreError: nothing was sent.
     """
-    attempt = replace(attempt, url=target.url)  # as on the wire, or two spellings would be two endpoints
+    # As on the wire, or two spellings would be two endpoints.
+    attempt = replace(attempt, url=target.url, started_at=now())
     ledger.intend(attempt)
     outcome = poster.post(target, attempt.body)
     ended = replace(attempt, outcome=outcome)

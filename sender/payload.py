@@ -6,6 +6,7 @@ added that the provider does not send.
 
 import copy
 import json
+import random
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -41,10 +42,12 @@ def bodies(
     sets: Sequence[str] = (),
     unsets: Sequence[str] = (),
     validate: bool = True,
+    seed: int | None = None,
 ) -> Iterator[bytes]:
     """Bodies `{"event": ..., "data": ...}` without end, each of another event, with the changes asked for.
 
-    The data is a sample's, with a fresh UUID for each of its UUIDs, or the user's own.
+    The data is a sample's, with a fresh UUID for each of its UUIDs, or the user's own. The same seed draws the same
+    UUIDs; by default they are always others.
 
     Raises (with the first of them):
         PayloadError: it cannot be made.
@@ -52,8 +55,9 @@ def bodies(
     """
     known = list(contract.events[event].fields) if event in contract.events else []
     chosen = _sampled(contract, event, sample) if data is None else _parsed(data)
+    dice = random.Random(seed)  # noqa: S311 - ids of events that never were
     while True:
-        changed = _changed(_refreshed(contract, event, chosen) if data is None else chosen, known, sets, unsets)
+        changed = _changed(_refreshed(contract, event, chosen, dice) if data is None else chosen, known, sets, unsets)
         if validate:
             _check(contract, event, changed)
         yield _bytes({"event": event, "data": changed})
@@ -84,9 +88,9 @@ def _sampled(contract: Contract, event: str, sample: str | None) -> Data:
     return data
 
 
-def _refreshed(contract: Contract, event: str, data: Data) -> Data:
+def _refreshed(contract: Contract, event: str, data: Data, dice: random.Random) -> Data:
     event_type = contract.events[event]
-    fresh: Data = _fresh(event_type, event_type.member(event_type.schema, "data"), data, {})
+    fresh: Data = _fresh(event_type, event_type.member(event_type.schema, "data"), data, {}, dice)
     return fresh
 
 
@@ -196,13 +200,16 @@ def _value(text: str) -> object:
         raise PayloadError("--set: a value is nested too deep") from error
 
 
-def _fresh(event_type: EventType, schema: Schema, value: Any, fresh: dict[str, str]) -> Any:
+def _fresh(event_type: EventType, schema: Schema, value: Any, fresh: dict[str, str], dice: random.Random) -> Any:
     """A copy in which each UUID, where the schema says uuid, is a new one; equal ones stay equal."""
     if isinstance(value, dict):
-        return {key: _fresh(event_type, event_type.member(schema, key), member, fresh) for key, member in value.items()}
+        return {
+            key: _fresh(event_type, event_type.member(schema, key), member, fresh, dice)
+            for key, member in value.items()
+        }
     if isinstance(value, list):
         items = event_type.resolve(schema.get("items"))
-        return [_fresh(event_type, items, item, fresh) for item in value]
+        return [_fresh(event_type, items, item, fresh, dice) for item in value]
     if isinstance(value, str) and schema.get("format") == "uuid":
-        return fresh.setdefault(value, str(uuid.uuid4()))
+        return fresh.setdefault(value, str(uuid.UUID(int=dice.getrandbits(128), version=4)))
     return value

@@ -7,9 +7,10 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from receiver.terminal import clock, escape, iso, moment, style
+from receiver.terminal import clock, escape, iso, moment, printable, style
 from sender.address import is_local
 from sender.attempt import Attempt, State, is_ok
+from sender.endpoints import EVERY, Endpoint
 from sender.tally import Tally
 
 SHORT = 8
@@ -50,20 +51,15 @@ def attempt_record(attempt: Attempt) -> dict[str, Any]:
     }
 
 
-def dry_record(attempt: Attempt) -> dict[str, Any]:
-    """What would be sent, as a JSON object."""
-    return {"event": attempt.event, "url": attempt.url, "body": attempt.body.decode()}
-
-
 def attempt_line(attempt: Attempt, *, dated: bool = False) -> str:
     """Time, mark, status or state, then in words what became of which event where."""
     time = moment(attempt.started_at) if dated else clock(attempt.started_at)
     return f"{time}  {_mark(attempt.outcome.status or attempt.outcome.state)}  {_sentence(attempt)}"
 
 
-def fired_lines(attempt: Attempt) -> Iterator[str]:
-    """What happened, in a line; below it the answer's body, where that is not 2xx."""
-    yield attempt_line(attempt)
+def fired_lines(attempt: Attempt, note: str = "") -> Iterator[str]:
+    """What happened, in a line that ends with a note; below it the answer's body, where that is not 2xx."""
+    yield f"{attempt_line(attempt)}  {note}".rstrip()
     if attempt.outcome.state is not State.DELIVERED:
         yield _INDENT + _NEVER_AGAIN
         if attempt.outcome.state is State.REFUSED and is_local(attempt.url):
@@ -71,6 +67,39 @@ def fired_lines(attempt: Attempt) -> Iterator[str]:
     elif not attempt.outcome.ok:
         yield from (_INDENT + escape(line) for line in filter(None, [attempt.outcome.reason]))
         yield from (_INDENT + line for line in _text_lines(attempt.outcome.answer))
+
+
+def endpoint_record(endpoint: Endpoint, *, secret: bool = False) -> dict[str, Any]:
+    """An endpoint as a JSON object; with its secret only where that is asked for."""
+    return {
+        "id": endpoint.id,
+        "name": endpoint.name,
+        "url": endpoint.url,
+        "events": list(endpoint.events),
+        "enabled": endpoint.enabled,
+        "headers": dict(endpoint.headers),
+        "signed": endpoint.secret is not None,
+        "created_at": iso(endpoint.created_at),
+        **({"secret": endpoint.secret} if secret else {}),
+    }
+
+
+def endpoint_line(endpoint: Endpoint) -> str:
+    """Mark, what it is called, where it is, what it gets."""
+    mark = style("✓ enabled ", "green") if endpoint.enabled else style("· disabled", dim=True)
+    events = "every event" if EVERY in endpoint.events else ", ".join(endpoint.events)
+    signed = "  signed" if endpoint.secret else ""
+    return f"{mark}  {style(printable(endpoint.label), bold=True)}  {endpoint.url}  {events}{signed}"
+
+
+def endpoint_lines(endpoint: Endpoint) -> Iterator[str]:
+    """All of an endpoint, also its secret."""
+    yield endpoint_line(endpoint)
+    yield f"  id       {endpoint.id}"
+    yield from (f"  header   {escape(name)}: {escape(value)}" for name, value in endpoint.headers.items())
+    if endpoint.secret:
+        yield f"  secret   {endpoint.secret}"
+        yield "           for the receiver, as in `RECEIVER_SECRET=... receiver run`"
 
 
 def summary_record(tally: Tally, seconds: float) -> dict[str, Any]:

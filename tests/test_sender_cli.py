@@ -116,7 +116,7 @@ class TestFire:
 
     def test_a_dry_run_prints_the_body_and_sends_and_records_nothing(self, peer: StartPeer) -> None:
         receiver = peer(answering(202))
-        assert set(json.loads(fire("--to", receiver.url, "--dry-run", "--json").stdout)) == {"event", "url", "body"}
+        assert set(json.loads(fire("--to", receiver.url, "--dry-run", "--json").stdout)) == {"event", "body"}
         ended = fire("--to", receiver.url, "--dry-run")
         assert ended.returncode == 0
         assert json.loads(ended.stdout)["event"] == FETCHED

@@ -41,7 +41,7 @@ def volley(concurrency: int = 1, rate: float | None = None, seconds: float = SOO
 def shots(url: str, count: int | None = None) -> Iterator[Shot]:
     target = prepare(url, {})
     numbers = itertools.count() if count is None else range(count)
-    return ((target, Attempt(str(number), url, "a.b", BODY, now())) for number in numbers)
+    return (Shot(target, Attempt(str(number), url, "a.b", BODY, now())) for number in numbers)
 
 
 def fire(*words: str) -> "subprocess.CompletedProcess[str]":
@@ -71,7 +71,7 @@ class TestTheVolley:
     def test_fires_each_once_and_yields_it_as_it_ended(self, peer: StartPeer) -> None:
         receiver = peer(ok)
         with volley(concurrency=4) as one:
-            ended = list(one.fire(shots(receiver.url, 50)))
+            ended = list(one.fire([shots(receiver.url, 50)]))
         assert sorted(int(each.attempt.id) for each in ended) == list(range(50))
         assert {each.attempt.outcome.status for each in ended} == {202}
         assert len(receiver.requests) == 50
@@ -79,7 +79,7 @@ class TestTheVolley:
     def test_posts_as_many_at_the_same_time_as_it_may_and_no_more(self, peers: StartPeer) -> None:
         gate = Gate()
         receiver = peers(gate.answer)
-        with volley(concurrency=5) as one, closing(one.fire(shots(receiver.url, 20))) as all_:
+        with volley(concurrency=5) as one, closing(one.fire([shots(receiver.url, 20)])) as all_:
             threading.Thread(
                 target=lambda: (wait_for(lambda: gate.waiting == 5, "five"), gate.opened.set()), daemon=True
             ).start()
@@ -90,7 +90,7 @@ class TestTheVolley:
         receiver = peer(ok)
         with volley(concurrency=4, rate=50) as one:
             began = time.monotonic()
-            count = len(list(one.fire(shots(receiver.url, 40))))
+            count = len(list(one.fire([shots(receiver.url, 40)])))
             took = time.monotonic() - began
         assert count == 40
         assert 39 / 50 - 0.11 <= took < 3
@@ -98,9 +98,9 @@ class TestTheVolley:
     def test_what_was_sent_earlier_is_not_sent_again_and_told_as_it_ended_then(self, peer: StartPeer) -> None:
         receiver = peer(ok)
         with volley() as one:
-            list(one.fire(shots(receiver.url, 3)))
+            list(one.fire([shots(receiver.url, 3)]))
         with volley() as one:
-            ended = {each.attempt.id: each for each in one.fire(shots(receiver.url, 5))}
+            ended = {each.attempt.id: each for each in one.fire([shots(receiver.url, 5)])}
         assert [ended[str(number)].before for number in range(5)] == [True, True, True, False, False]
         assert ended["0"].attempt.outcome.status == 202
         assert len(receiver.requests) == 5
@@ -109,7 +109,7 @@ class TestTheVolley:
         """So it needs no more memory for many than for few; here they never end."""
         receiver = peer(ok)
         made: list[Shot] = []
-        with volley(concurrency=3) as one, closing(one.fire(map(noted(made), shots(receiver.url)))) as all_:
+        with volley(concurrency=3) as one, closing(one.fire([map(noted(made), shots(receiver.url))])) as all_:
             for _ in range(30):
                 next(all_)
         assert len(made) < 30 + 6 * 3
@@ -117,7 +117,7 @@ class TestTheVolley:
     def test_who_goes_away_gets_no_more_begun_and_those_under_way_ended(self, peer: StartPeer) -> None:
         receiver = peer(ok)
         with volley(concurrency=3) as one:
-            with closing(one.fire(shots(receiver.url))) as all_:
+            with closing(one.fire([shots(receiver.url)])) as all_:
                 next(all_)
             count = len(receiver.requests)
             assert one.begun == count
@@ -133,12 +133,12 @@ class TestTheVolley:
 
         ended: list[Ended] = []
         with volley(concurrency=2) as one, pytest.raises(LookupError, match="no sixth"):
-            ended.extend(one.fire(broken()))
+            ended.extend(one.fire([broken()]))
         assert len(receiver.requests) == 5
 
     def test_a_ledger_that_fails_in_the_middle_ends_it(self, peer: StartPeer) -> None:
         receiver = peer(ok)
-        with volley(concurrency=2) as one, closing(one.fire(shots(receiver.url))) as all_:
+        with volley(concurrency=2) as one, closing(one.fire([shots(receiver.url)])) as all_:
             next(all_)
             Path("state/ledger.db").unlink()
             with pytest.raises(StoreError, match="was deleted or moved"):
@@ -151,7 +151,7 @@ class TestTheVolley:
             threading.Thread(
                 target=lambda: (wait_for(lambda: len(receiver.requests) == 3, "three"), one.cut()), daemon=True
             ).start()
-            ended = list(one.fire(shots(receiver.url)))
+            ended = list(one.fire([shots(receiver.url)]))
         assert [(each.attempt.outcome.state, each.attempt.outcome.reason) for each in ended] == [
             ("unknown", "stopped by Ctrl-C")
         ] * 3
@@ -243,7 +243,8 @@ class TestTheCommand:
         for words in (["--set", "bla=1"], ["--count", "0"], ["--rate", "0"], ["--ca", "none.pem"]):
             assert fire("--to", receiver.url.replace("http", "https"), "--count", "5", *words).returncode == 2
         assert receiver.requests == []
-        assert not Path(".webhooks").exists()
+        with closing(Ledger(Path(".webhooks"))) as ledger:
+            assert ledger.attempts(limit=1) == []
 
     def test_a_dry_run_prints_as_many_bodies(self) -> None:
         lines = fire("--dry-run", "--count", "3").stdout.splitlines()

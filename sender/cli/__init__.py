@@ -1,6 +1,6 @@
 """The command `sender`: each subcommand parses its options, makes one call, prints what came of it.
 
-`firing` (fire) · `verifying` (verify) · `looking` (events, log, show) · `options` (shared).
+`firing` (fire) · `endpoints` · `verifying` (verify) · `looking` (events, log, show) · `options` (shared).
 """
 
 import click
@@ -10,6 +10,7 @@ from receiver.contract import ContractError
 from receiver.settings import Group
 from receiver.store import StoreError
 from sender.address import EndpointError
+from sender.cli.endpoints import endpoints
 from sender.cli.firing import fire
 from sender.cli.looking import events, log, show
 from sender.cli.verifying import verify
@@ -30,5 +31,5 @@ def main() -> None:
     """
 
 
-for command in (fire, verify, events, log, show):
+for command in (fire, endpoints, verify, events, log, show):
     main.add_command(command)

@@ -1,23 +1,24 @@
 """Firing: `sender fire`, one event or, with --count, a volley of them."""
 
 import os
+import random
 import re
+import secrets
 import signal
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from itertools import chain
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from receiver.contract import Contract
-from receiver.settings import HOOK, INTERRUPTED, Text
-from receiver.store import new_id, now
-from receiver.terminal import as_json, warn
-from sender.address import is_local, normalised
+from receiver.settings import INTERRUPTED, Text
+from receiver.store import now
+from receiver.terminal import as_json
 from sender.attempt import Attempt
 from sender.cli.options import (
     ca_option,
@@ -29,16 +30,23 @@ from sender.cli.options import (
     schemas_option,
     state_option,
     timeout_option,
+    to_option,
 )
-from sender.ledger import Ledger
+from sender.ledger import AlreadySent, Ledger
 from sender.payload import bodies
-from sender.report import attempt_record, dry_record, exit_code, fired_lines, summary_lines, summary_record
+from sender.report import attempt_record, exit_code, fired_lines, summary_lines, summary_record
 from sender.tally import Tally
 
 if TYPE_CHECKING:
+    from sender.aim import Aim
+    from sender.post import Poster
     from sender.volley import Shot, Volley
 
 MOST_CONCURRENCY = 1000
+
+ALL_WERE_SENT = 2
+"""The exit code where an event had been sent to every endpoint before, so that nothing was sent now."""
+
 _ID = re.compile(r"[!-~]{1,200}")
 
 
@@ -55,7 +63,7 @@ def _check_id(_ctx: click.Context, _param: click.Parameter, id_: str | None) -> 
 
 @click.command()
 @click.argument("event", shell_complete=event_names)
-@click.option("--to", default=HOOK, show_default=True, help="URL to post to.")
+@to_option
 @click.option("--sample", metavar="NAME", shell_complete=_sample_names, help="Sample to send; see `sender events`.")
 @click.option("--data", metavar="JSON|@FILE|-", help="Data to send instead of a sample's; - reads stdin.")
 @click.option(
@@ -103,7 +111,7 @@ def _check_id(_ctx: click.Context, _param: click.Parameter, id_: str | None) -> 
 @json_option
 def fire(
     event: str,
-    to: str,
+    to: str | None,
     sample: str | None,
     data: str | None,
     sets: tuple[str, ...],
@@ -123,50 +131,89 @@ def fire(
 ) -> None:
     """POST one EVENT, once; or with --count many events, each once.
 
+    It goes to each endpoint that is enabled and subscribed to EVENT (`sender endpoints`), side by side; where there is
+    no endpoint at all, to a local receiver; with --to there and nowhere else.
+
     Exit codes: 0 answered 2xx, 1 answered otherwise, 2 usage (nothing sent), 3 refused (certainly not delivered), 4
-    unknown (may have arrived); of many events the worst, which is the highest.
+    unknown (may have arrived); of many the worst, which is the highest.
     """
     if sample is not None and data is not None:
         raise click.UsageError("--sample and --data exclude each other")
-    url = normalised(to)
-    made = bodies(
-        Contract(schemas), event, sample=sample, data=_read(data), sets=sets, unsets=unsets, validate=not no_validate
-    )
-    lazily = (Attempt(one, url, event, body, now()) for one, body in zip(_ids(id_, count), made, strict=False))
-    attempts = chain([next(lazily)], lazily)  # what cannot be made is told before anything is sent
+    contract, given, seed = Contract(schemas), _read(data), secrets.randbits(128)
+
+    def made() -> Iterator[tuple[str, bytes]]:
+        """The events, the same ones each time: their ids and bodies."""
+        checked = not no_validate
+        yield from zip(
+            _ids(id_, count, seed),
+            bodies(contract, event, sample=sample, data=given, sets=sets, unsets=unsets, validate=checked, seed=seed),
+            strict=False,
+        )
+
+    next(made())  # what cannot be made is told before anything is sent
     if dry_run:
-        for attempt in attempts:
-            click.echo(as_json(dry_record(attempt)) if as_records else attempt.body.decode())
+        for _, body in made():
+            click.echo(as_json({"event": event, "body": body.decode()}) if as_records else body.decode())
         return
-    if not is_local(url):
-        warn(f"{url} is not on this machine; a payload may hold customers' data")
 
-    from sender.fire import fire as fire_once
-    from sender.post import Poster, prepare
+    from sender.aim import aims, aims_of
+    from sender.post import Poster
 
-    target = prepare(url, header_pairs(headers), authorities)
+    def attempts(aim: "Aim") -> Iterator[Attempt]:
+        return (Attempt(one, aim.target.url, event, body, now(), copy=aim.copy(event)) for one, body in made())
+
     with closing(Ledger(state)) as ledger, Poster(timeout) as poster:
-        if count == 1:
-            ended = fire_once(ledger, poster, target, next(attempts))
-            click.echo(as_json(attempt_record(ended)) if as_records else "\n".join(fired_lines(ended)))
-            sys.exit(exit_code(ended))
-        from sender.volley import Volley
+        every = aims(ledger.endpoints, to, header_pairs(headers), authorities)
+        chosen = aims_of(event, ledger.endpoints, every)
+        if count == len(chosen) == 1:
+            note = "" if to or chosen[0].endpoint else "(the default: there is no endpoint)"
+            attempt = next(attempts(chosen[0]))
+            sys.exit(fire_one(ledger, poster, chosen[0], attempt, note, as_records=as_records))
+        from sender.volley import Shot, Volley
 
         volley = Volley(ledger, poster, concurrency=concurrency, rate=rate)
-        sys.exit(_fire_all(volley, ((target, attempt) for attempt in attempts), count, as_records=as_records))
+        lanes = [map(partial(Shot, aim.target), attempts(aim)) for aim in chosen]
+        tell = _fire_each if count == 1 else _fire_all
+        sys.exit(tell(volley, lanes, count * len(chosen), as_records=as_records))
 
 
-def _ids(id_: str | None, count: int) -> Iterable[str]:
-    if count == 1:
-        return [id_ or new_id()]
-    return (f"{id_}-{number}" if id_ else new_id() for number in range(1, count + 1))
+def fire_one(
+    ledger: Ledger, poster: "Poster", aim: "Aim", attempt: Attempt, note: str = "", *, as_records: bool
+) -> int:
+    """Fires one event at one endpoint and tells of it; returns the exit code."""
+    from sender.fire import fire as fire_once
+
+    ended = fire_once(ledger, poster, aim.target, attempt)
+    click.echo(as_json(attempt_record(ended)) if as_records else "\n".join(fired_lines(ended, note)))
+    return exit_code(ended)
 
 
-def _fire_all(volley: "Volley", shots: "Iterable[Shot]", count: int, *, as_records: bool) -> int:
+def _fire_each(volley: "Volley", lanes: "Sequence[Iterable[Shot]]", _total: int, *, as_records: bool) -> int:
+    """Fires one event at several endpoints, and tells of each as it ends; returns the exit code, of those sent now."""
+    codes = []
+    with _ctrl_c_stops(volley), closing(volley.fire(lanes)) as all_:
+        for ended in all_:
+            record = {**attempt_record(ended.attempt), "already_sent": ended.before}
+            lines = [str(AlreadySent(ended.attempt))] if ended.before else fired_lines(ended.attempt)
+            click.echo(as_json(record) if as_records else "\n".join(lines))
+            codes += [ALL_WERE_SENT if ended.before else exit_code(ended.attempt)]
+    if len(codes) < len(lanes):
+        return INTERRUPTED
+    return max((code for code in codes if code != ALL_WERE_SENT), default=ALL_WERE_SENT)
+
+
+def _ids(id_: str | None, count: int, seed: int) -> Iterable[str]:
+    if count == 1 and id_:
+        return [id_]
+    dice = random.Random(seed)  # noqa: S311 - it is drawn from the system's chance
+    return (f"{id_}-{number}" if id_ else f"{dice.getrandbits(64):016x}" for number in range(1, count + 1))
+
+
+def _fire_all(volley: "Volley", lanes: "Sequence[Iterable[Shot]]", total: int, *, as_records: bool) -> int:
     """Fires a volley and tells of it; returns the exit code."""
     tally, began = Tally(), time.perf_counter()
     try:
-        with _ctrl_c_stops(volley), progress(count, as_records=as_records) as bar, closing(volley.fire(shots)) as all_:
+        with _ctrl_c_stops(volley), progress(total, as_records=as_records) as bar, closing(volley.fire(lanes)) as all_:
             for ended in all_:
                 tally.add(ended.attempt, exit_code(ended.attempt), before=ended.before)
                 bar.update(1)
@@ -177,7 +224,7 @@ def _fire_all(volley: "Volley", shots: "Iterable[Shot]", count: int, *, as_recor
         seconds = time.perf_counter() - began
         summary = [as_json(summary_record(tally, seconds))] if as_records else summary_lines(tally, seconds)
         click.echo("\n".join(summary))
-    return tally.exit_code or (INTERRUPTED if tally.total < count else 0)
+    return tally.exit_code or (INTERRUPTED if tally.total < total else 0)
 
 
 @contextmanager

@@ -33,6 +33,9 @@ schemas_option = click.option(
     "--schemas", type=click.Path(path_type=Path), help="Directory of schemas that replaces the shipped contract."
 )
 json_option = click.option("--json", "as_records", is_flag=True, help="Print one JSON object a line.")
+to_option = click.option(
+    "--to", show_default="the endpoints, or a local receiver", help="URL to post to, whatever endpoints there are."
+)
 header_option = click.option(
     "--header", "headers", type=Text(), metavar="'NAME: VALUE'", multiple=True, help="Send this header too."
 )
