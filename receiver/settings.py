@@ -38,7 +38,7 @@ LARGEST_SIZE = 512 << 20  # SQLite holds no value of more than 1e9 bytes
 
 PROJECT_FILE = Path("pyproject.toml")
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _SIZES = {"": 1, "b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30}
 
 
@@ -170,16 +170,22 @@ class Text(click.types.StringParamType):
     envvar_list_splitter = "\n"
 
 
+def seconds_of(value: object) -> float | None:
+    """A length of time, `90`, `200ms`, `30s`, `5m`, `2h` or `7d`, in seconds; None where it is none."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|[smhd]?)", str(value).strip())
+    return float(found[1]) * _UNITS[found[2] or "s"] if found else None
+
+
 class Duration(click.ParamType[float]):
-    """A length of time, `90`, `30s`, `5m`, `2h` or `7d`, in seconds."""
+    """A length of time, as `seconds_of` has it."""
 
     name = "duration"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", str(value).strip())
-        if not found:
+        seconds = seconds_of(value)
+        if seconds is None:
             self.fail(f"{value!r} is not a length of time such as 30s, 5m, 2h or 7d", param, ctx)
-        if (seconds := float(found[1]) * _UNITS[found[2] or "s"]) > LONGEST_DURATION:
+        if seconds > LONGEST_DURATION:
             self.fail(f"{value!r} is longer than a hundred years", param, ctx)
         return seconds
 

@@ -23,13 +23,13 @@ class PayloadError(Exception):
 
 
 class InvalidPayload(PayloadError):
-    """A payload that violates its schema; `violations` says where."""
+    """A payload that violates its schema; `violations` says where, and `lines` does in text."""
 
     def __init__(self, judgement: Judgement) -> None:
         self.violations = judgement.violations
-        lines = "".join(f"\n  {violation.pointer or '(body)'}  {violation.message}" for violation in self.violations)
+        self.lines = "".join(f"\n  {one.pointer or '(body)'}  {one.message}" for one in self.violations)
         super().__init__(
-            f"the payload violates its schema, so nothing was sent; --no-validate sends it all the same:{lines}"
+            f"the payload violates its schema, so nothing was sent; --no-validate sends it all the same:{self.lines}"
         )
 
 

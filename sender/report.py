@@ -4,7 +4,7 @@ In: attempts. Out: text. An answer's body is from outside, and reaches a termina
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from receiver.terminal import clock, escape, iso, moment, printable, style
@@ -100,6 +100,15 @@ def endpoint_lines(endpoint: Endpoint) -> Iterator[str]:
     if endpoint.secret:
         yield f"  secret   {endpoint.secret}"
         yield "           for the receiver, as in `RECEIVER_SECRET=... receiver run`"
+
+
+def step_lines(attempt: Attempt, missed: Sequence[str], *, expected: bool, before: bool) -> Iterator[str]:
+    """What became of an event of a step, and what of it was not as expected."""
+    time = clock(attempt.started_at)
+    outcome = attempt.outcome.status or attempt.outcome.state
+    mark = style(f"✗ {outcome}", "red") if missed else style(f"✓ {outcome}", "green") if expected else _mark(outcome)
+    yield f"{time}  {mark}  {_sentence(attempt)}{'  (sent before, not now)' if before else ''}"
+    yield from (_INDENT + line for line in missed)
 
 
 def summary_record(tally: Tally, seconds: float) -> dict[str, Any]:

@@ -102,8 +102,9 @@ class Fire:
         try:
             return next(bodies(self._contract, event, data=_written(base), validate=validate))
         except InvalidPayload as error:
-            lines = "".join(f"\n  {one.pointer or '(body)'}  {one.message}" for one in error.violations)
-            raise PayloadError(f"violates its schema, so nothing was sent; validate=False sends it:{lines}") from None
+            raise PayloadError(
+                f"violates its schema, so nothing was sent; validate=False sends it:{error.lines}"
+            ) from None
 
 
 def _written(data: Mapping[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """The command `sender`: each subcommand parses its options, makes one call, prints what came of it.
 
-`firing` (fire) · `endpoints` · `verifying` (verify) · `looking` (events, log, show) · `options` (shared).
+`firing` (fire) · `playing` (play) · `endpoints` · `verifying` (verify) · `looking` (events, log, show) · `options`
+(shared).
 """
 
 import click
@@ -13,12 +14,14 @@ from sender.address import EndpointError
 from sender.cli.endpoints import endpoints
 from sender.cli.firing import fire
 from sender.cli.looking import events, log, show
+from sender.cli.playing import play
 from sender.cli.verifying import verify
 from sender.ledger import LedgerError
 from sender.payload import PayloadError
+from sender.scenario import ScenarioError
 from sender.verify.shapes import ShapeError
 
-FAILURES = (ContractError, EndpointError, LedgerError, PayloadError, ShapeError, StoreError)
+FAILURES = (ContractError, EndpointError, LedgerError, PayloadError, ScenarioError, ShapeError, StoreError)
 
 
 @click.group(cls=Group, section="sender", failures=FAILURES, context_settings={"help_option_names": ["-h", "--help"]})
@@ -31,5 +34,5 @@ def main() -> None:
     """
 
 
-for command in (fire, endpoints, verify, events, log, show):
+for command in (fire, play, endpoints, verify, events, log, show):
     main.add_command(command)

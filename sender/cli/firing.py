@@ -55,7 +55,7 @@ def _sample_names(ctx: click.Context, _param: click.Parameter, incomplete: str) 
     return [name for name in contract.samples(event) if name.startswith(incomplete)] if event in contract.events else []
 
 
-def _check_id(_ctx: click.Context, _param: click.Parameter, id_: str | None) -> str | None:
+def check_id(_ctx: click.Context, _param: click.Parameter, id_: str | None) -> str | None:
     if id_ is not None and not _ID.fullmatch(id_):
         raise click.BadParameter("must be 1 to 200 printable ASCII characters without a blank")
     return id_
@@ -78,7 +78,7 @@ def _check_id(_ctx: click.Context, _param: click.Parameter, id_: str | None) -> 
 @click.option(
     "--id",
     "id_",
-    callback=_check_id,
+    callback=check_id,
     metavar="ID",
     help="The event's id; the same is sent to the same URL only once.",
 )
@@ -191,7 +191,7 @@ def fire_one(
 def _fire_each(volley: "Volley", lanes: "Sequence[Iterable[Shot]]", _total: int, *, as_records: bool) -> int:
     """Fires one event at several endpoints, and tells of each as it ends; returns the exit code, of those sent now."""
     codes = []
-    with _ctrl_c_stops(volley), closing(volley.fire(lanes)) as all_:
+    with ctrl_c_stops(volley), closing(volley.fire(lanes)) as all_:
         for ended in all_:
             record = {**attempt_record(ended.attempt), "already_sent": ended.before}
             lines = [str(AlreadySent(ended.attempt))] if ended.before else fired_lines(ended.attempt)
@@ -213,7 +213,7 @@ def _fire_all(volley: "Volley", lanes: "Sequence[Iterable[Shot]]", total: int, *
     """Fires a volley and tells of it; returns the exit code."""
     tally, began = Tally(), time.perf_counter()
     try:
-        with _ctrl_c_stops(volley), progress(total, as_records=as_records) as bar, closing(volley.fire(lanes)) as all_:
+        with ctrl_c_stops(volley), progress(total, as_records=as_records) as bar, closing(volley.fire(lanes)) as all_:
             for ended in all_:
                 tally.add(ended.attempt, exit_code(ended.attempt), before=ended.before)
                 bar.update(1)
@@ -228,7 +228,7 @@ def _fire_all(volley: "Volley", lanes: "Sequence[Iterable[Shot]]", total: int, *
 
 
 @contextmanager
-def _ctrl_c_stops(volley: "Volley") -> Iterator[None]:
+def ctrl_c_stops(volley: "Volley") -> Iterator[None]:
     """The first Ctrl-C lets those under way end, the second does not."""
 
     def pressed(*_: object) -> None:
