@@ -1,4 +1,4 @@
-"""`receiver export`: what came, as samples in which no real value is left."""
+"""`receiver export`: what came, as samples or as a scenario, in which no real value is left."""
 
 import re
 from contextlib import closing
@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from receiver.cli.options import as_document, event_argument, json_option, known, schemas_option, state_option, write
+from receiver.cli.options import (
+    as_document,
+    event_names,
+    json_option,
+    known,
+    schemas_option,
+    since_option,
+    state_option,
+    write,
+)
 from receiver.contract import Contract
 from receiver.delivery import MalformedBody, parse
 from receiver.inbox import Inbox
@@ -23,42 +32,85 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @click.command()
-@event_argument
-@click.argument("ids", metavar="ID...", nargs=-1, required=True)
-@click.option("--sanitise", is_flag=True, help="Replace every real value; nothing is exported otherwise.")
+@click.argument("event", metavar="[EVENT]", required=False, shell_complete=event_names)
+@click.argument("ids", metavar="[ID]...", nargs=-1)
+@click.option("--sanitise", is_flag=True, help="Replace every real value; no sample is exported otherwise.")
+@click.option("--scenario", is_flag=True, help="Export what came (of EVENT, or --since) as steps for `sender play`.")
+@since_option
 @click.option(
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Write EVENT/NAME.json in this directory instead of printing; nothing is overwritten.",
+    help="Write EVENT/NAME.json, or NAME.jsonl of a scenario, in this directory instead of printing; nothing is"
+    " overwritten.",
 )
 @click.option("--name", default="captured", show_default=True, help="Name of the sample; of several NAME-1, NAME-2.")
 @schemas_option
 @state_option
 @json_option
 def export(
-    event: str,
+    event: str | None,
     ids: tuple[str, ...],
     sanitise: bool,
+    scenario: bool,
+    since: int | None,
     output: Path | None,
     name: str,
     schemas: Path | None,
     state: Path,
     as_records: bool,
 ) -> None:
-    """Make samples for a repository of deliveries of EVENT.
+    """Make samples of deliveries of EVENT, by their ids, or a scenario of all that came.
 
     With --sanitise, which has to be said: fields that the schema does not declare are left out, and every value is
     replaced by a neutral one that the schema allows. An id stays the same wherever it occurs, also in several samples
     made by one call. Only what the schema itself says stays. What was done is told on stderr, without a real value.
-    """
-    from receiver.upkeep.sanitise import SanitiseError, Sanitiser
 
-    if not sanitise:
-        raise click.UsageError("what came are people's bank data, which belong in no repository: add --sanitise")
+    With --scenario the same is done with every delivery, and each id is a placeholder: a step for each, with the gaps
+    in time between them. What is not valid cannot be cleared of real values, and is left out.
+    """
     if not _NAME.fullmatch(name):
         raise click.BadParameter(f"{name!r} is not made of letters, digits, '.', '_' and '-'", param_hint="--name")
     contract = Contract(schemas)
-    sanitiser = Sanitiser(contract, known(contract, event))
+    chosen = event and known(contract, event)
+    if scenario:
+        if ids:
+            raise click.UsageError("a scenario is made of all that came: leave out the ids, or narrow it by --since")
+        _export_scenario(contract, chosen, since, output and output / f"{name}.jsonl", state)
+    elif not chosen or not ids or since is not None:
+        raise click.UsageError("which deliveries? write EVENT ID..., or --scenario for all (--since 2h)")
+    elif not sanitise:
+        raise click.UsageError("what came are people's bank data, which belong in no repository: add --sanitise")
+    else:
+        _export_samples(contract, chosen, ids, output, name, state, as_records=as_records)
+
+
+def _export_scenario(contract: Contract, event: str | None, since: int | None, file: Path | None, state: Path) -> None:
+    from receiver.upkeep.scenario import steps
+
+    left_out: list[str] = []
+    with closing(Inbox.existing(state)) as inbox:
+        lines = [as_json(step) for step in steps(contract, inbox.captured(event=event, since=since), left_out)]
+    if not lines:
+        raise Failure("no valid delivery came in that time, so there is no scenario")
+    write("".join(f"{line}\n" for line in lines), file)
+    click.echo(f"{len(lines):,} steps{f' to {file}' if file else ''}", err=True)
+    if left_out:
+        click.echo(f"{len(left_out):,} left out, which are not valid: {', '.join(left_out[:5])}", err=True)
+
+
+def _export_samples(
+    contract: Contract,
+    event: str,
+    ids: tuple[str, ...],
+    output: Path | None,
+    name: str,
+    state: Path,
+    *,
+    as_records: bool,
+) -> None:
+    from receiver.upkeep.sanitise import SanitiseError, Sanitiser
+
+    sanitiser = Sanitiser(contract, event)
     with closing(Inbox.existing(state)) as inbox:
         entries = [inbox.entry(id_) for id_ in ids]
     names = [f"{name}-{number}" for number in range(1, len(ids) + 1)] if len(ids) > 1 else [name]

@@ -42,14 +42,15 @@ class Sanitiser:
     """Makes samples of payloads of one event type.
 
     An id that is in several payloads, or several times in one, becomes the same id in each place. Which one, its number
-    in the order of their first occurrence decides, so that nothing of it is in what replaces it.
+    in the order of their first occurrence decides, so that nothing of it is in what replaces it. `ids` are those known
+    so far, each with what replaces it, where several sanitisers share them.
     """
 
-    def __init__(self, contract: Contract, event: str) -> None:
+    def __init__(self, contract: Contract, event: str, ids: dict[str, str] | None = None) -> None:
         self._contract = contract
         self._event = event
         self._place = Place.of_event(contract, event)
-        self._ids: dict[str, str] = {}
+        self._ids = {} if ids is None else ids
 
     def sample(self, payload: object) -> tuple[dict[str, Any], list[Step]]:
         """A sample made of a payload, and what was done.
