@@ -40,6 +40,8 @@ class Verdict(StrEnum):
     INVALID = "invalid"
     UNKNOWN_EVENT = "unknown_event"
     MALFORMED = "malformed"
+    UNVERIFIED = "unverified"
+    """It is not signed by who knows the secret, so nothing else was looked at."""
 
     @property
     def handled(self) -> bool:

@@ -71,7 +71,7 @@ class Entry:
     @property
     def data(self) -> Any:
         """What stands under `data`; None where nothing does, or the body is not JSON."""
-        value = None if self.verdict is Verdict.MALFORMED else parse(self.body)
+        value = None if self.verdict in {Verdict.MALFORMED, Verdict.UNVERIFIED} else parse(self.body)
         return value.get("data") if isinstance(value, dict) else None
 
     @property

@@ -47,6 +47,7 @@ _FOUND_QUICKLY = (
 _VERSIONS = (
     (_TABLE, *runs.TABLES),
     (*_JUDGED_AGAIN, *_FOUND_QUICKLY, *runs.BY_DELIVERY, *uptime.TABLES),
+    ("CREATE INDEX delivery_judged_at ON delivery (judged_at) WHERE judged_at IS NOT NULL",),
 )
 
 _INSERT = """
@@ -65,19 +66,20 @@ _ENTRIES = {
 _FITS = {"since": "AND +received_at >= :since", "verdict": "AND +verdict = :verdict", "event": "AND +event = :event"}
 
 _QUARANTINED = """
-SELECT * FROM delivery WHERE verdict IN ('invalid', 'malformed') AND verdict != 'valid' AND length(body) = size
-AND number > :after AND (:since IS NULL OR received_at >= :since) ORDER BY number LIMIT 100
+SELECT * FROM delivery WHERE verdict IN ('invalid', 'malformed', :unverified) AND verdict != 'valid'
+AND length(body) = size AND number > :after AND (:since IS NULL OR received_at >= :since) ORDER BY number LIMIT 100
 """
 _CAPTURED = """
-SELECT number, id, received_at, verdict, body FROM delivery WHERE number > :after
+SELECT number, id, received_at, verdict, body FROM delivery WHERE number > :after AND verdict != 'unverified'
 AND (:event IS NULL OR event = :event) AND (:since IS NULL OR received_at >= :since) ORDER BY number LIMIT 100
 """
 _AFTER = "SELECT * FROM delivery WHERE number > ? ORDER BY number LIMIT 100"
+_JUDGED = "SELECT * FROM delivery WHERE judged_at > ? ORDER BY judged_at, number"
 _LAST = "SELECT coalesce(max(number), 0) FROM delivery"
 _BEFORE = f"SELECT coalesce(min(number) - 1, ({_LAST})) FROM delivery WHERE received_at >= ?"
 _JUDGE = """
 UPDATE delivery SET event = ?, verdict = ?, violations = ?, judged_at = ?, unrouted = ?
-WHERE id = ? AND verdict IN ('invalid', 'malformed')
+WHERE id = ? AND verdict IN ('invalid', 'malformed', 'unverified')
 """
 _OLDER = "received_at < :before AND (:verdict IS NULL OR verdict = :verdict)"
 _UNSETTLED = "SELECT 1 FROM run WHERE run.delivery = {} AND state IN ('pending', 'running')"
@@ -121,7 +123,7 @@ class Inbox:
             InboxError: there is none.
         """
         if not (state / FILE).is_file():
-            raise InboxError(f"no inbox in {state}: `receiver run` makes one, --state names another place")
+            raise InboxError(f"no inbox in {state}: `receiver run` makes one; or name another directory")
         return cls(state)
 
     def store(self, entries: Sequence[Entry], then: Callable[[Entry], None]) -> Mapping[str, StoreError]:
@@ -163,15 +165,16 @@ class Inbox:
             raise InboxError(f"{shortened!r} fits several deliveries ({fitting}, ...): give more of the id")
         return self._with_runs(rows)[0]
 
-    def quarantined(self, *, since: int | None = None) -> Iterator[Entry]:
-        """What was stored whole and not handled, oldest first; read a hundred at a time."""
-        after = 0
-        while rows := self._store.read(_QUARANTINED, {"after": after, "since": since}):
+    def quarantined(self, *, since: int | None = None, unverified: bool = False) -> Iterator[Entry]:
+        """What was stored whole and not handled, oldest first; read a hundred at a time. What nobody signed only if
+        that is asked for."""
+        after, also = 0, str(Verdict.UNVERIFIED) if unverified else None
+        while rows := self._store.read(_QUARANTINED, {"after": after, "since": since, "unverified": also}):
             yield from self._with_runs(rows)
             after = rows[-1]["number"]
 
     def captured(self, *, event: str | None = None, since: int | None = None) -> Iterator[Captured]:
-        """What came, oldest first, without the runs; read a hundred at a time."""
+        """What came, but for what nobody signed, oldest first, without the runs; read a hundred at a time."""
         after = 0
         while rows := self._store.read(_CAPTURED, {"after": after, "event": event, "since": since}):
             for after, id_, received_at, verdict, body in rows:  # noqa: B007 - the last one is where the next page begins
@@ -182,6 +185,10 @@ class Inbox:
         while rows := self._store.read(_AFTER, (number,)):
             yield from zip([row["number"] for row in rows], self._with_runs(rows), strict=True)
             number = rows[-1]["number"]
+
+    def judged(self, after: int) -> list[Entry]:
+        """What was judged again after that moment, in that order."""
+        return self._with_runs(self._store.read(_JUDGED, (after,)))
 
     def last(self, *, before: int | None = None) -> int:
         """The number of the newest entry, or of the newest that was received before that moment; 0 where none is."""

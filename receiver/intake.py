@@ -22,8 +22,9 @@ from receiver.entry import Entry, Run, RunState
 from receiver.handlers import Handlers
 from receiver.inbox import Inbox
 from receiver.report import Report
+from receiver.signature import Flaw
 from receiver.store import new_id, now
-from receiver.terminal import as_json, escape
+from receiver.terminal import as_json, escape, masked
 from receiver.violations import Violation
 
 if TYPE_CHECKING:
@@ -38,7 +39,13 @@ ID_HEADER = "Delivery-Id"
 _ANSWER = "receiver.answer"  # where a request's environ holds its answer, once that is known
 _LARGEST = 2**63 - 1  # what SQLite counts to
 _TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}  # RFC 9110; Python before 3.13 has older names
-_STATUSES = {Verdict.VALID: 202, Verdict.UNKNOWN_EVENT: 202, Verdict.INVALID: 422, Verdict.MALFORMED: 400}
+_STATUSES = {
+    Verdict.VALID: 202,
+    Verdict.UNKNOWN_EVENT: 202,
+    Verdict.INVALID: 422,
+    Verdict.MALFORMED: 400,
+    Verdict.UNVERIFIED: 401,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +80,7 @@ class Intake:
     stored: Callable[[], None]
     lenient: bool
     max_body: int
+    flaw: Flaw
 
     def answers(self, environs: Sequence[Environ]) -> list[Answer]:
         """Stores what was POSTed, in one commit, and says what each is; refuses other methods, and web pages."""
@@ -103,24 +111,32 @@ class Intake:
         length = _length(environ)
         body = _read(environ, length, self.max_body + 1)
         size = max(length, len(body))
-        status, judgement = self._judge(body, size, environ.get("CONTENT_TYPE", ""))
+        headers = _headers(environ)
+        status, judgement = self._unverified(body, size, headers) or self._judge(body, size, headers)
         return Entry(
             id=new_id(),
             received_at=now(),
             event=judgement.event,
             verdict=judgement.verdict,
-            status=202 if self.lenient and size <= self.max_body else status,
+            status=202 if self.lenient and size <= self.max_body and status != 401 else status,
             size=size,
-            headers=_headers(environ),
+            headers=headers,
             body=body[: self.max_body],
             violations=judgement.violations,
             runs=self._runs(judgement),
         )
 
-    def _judge(self, body: bytes, size: int, kind: str) -> tuple[int, Judgement]:
+    def _unverified(self, body: bytes, size: int, headers: Mapping[str, str]) -> tuple[int, Judgement] | None:
+        """Whoever cannot sign learns nothing of what is thought of the body."""
+        reason = self.flaw(body, headers) if size <= self.max_body else None
+        if reason is None:
+            return None
+        return 401, Judgement(Verdict.UNVERIFIED, None, (Violation("", "signature", reason),))
+
+    def _judge(self, body: bytes, size: int, headers: Mapping[str, str]) -> tuple[int, Judgement]:
         if size > self.max_body:
             return 413, _malformed("max-body", f"larger than {self.max_body} bytes, so only its head is kept")
-        if not _is_json(kind):
+        if not _is_json(headers.get("Content-Type", "")):
             return 415, _malformed("content-type", "the Content-Type is not application/json")
         if len(body) < size:
             return 400, _malformed("content-length", f"ended after {len(body)} of {size} bytes")
@@ -141,7 +157,8 @@ class Intake:
 
     def _refuse(self, answer: Answer, environ: Environ) -> Answer:
         self.report.refused(
-            answer.status, f"{escape(environ['REQUEST_METHOD'])} {escape(environ['PATH_INFO'])}: {answer.detail}"
+            answer.status,
+            f"{escape(environ['REQUEST_METHOD'])} {escape(masked(environ['PATH_INFO']))}: {answer.detail}",
         )
         return answer
 
@@ -177,8 +194,8 @@ class HookApp(Flask):
         from flask import request
 
         answer = Answer(error.code or 500, "Nothing is here: webhooks are POSTed to the hook's own path.")
-        where = f"{escape(request.method)} {escape(request.path)}"
-        self._intake.report.refused(answer.status, f"{where}: the hook is POST {self._path}")
+        where = f"{escape(request.method)} {escape(masked(request.path))}"
+        self._intake.report.refused(answer.status, f"{where}: the hook is POST {masked(self._path)}")
         kind, content = answer.content()
         return Response(content, answer.status, mimetype=kind)
 

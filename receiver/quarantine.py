@@ -14,13 +14,14 @@ from receiver.inbox import Inbox
 
 
 def judge_again(
-    inbox: Inbox, contract: Contract, *, since: int | None = None, dry_run: bool = False
+    inbox: Inbox, contract: Contract, *, since: int | None = None, unverified: bool = False, dry_run: bool = False
 ) -> Iterator[tuple[Entry, Entry]]:
     """Judges the bodies in quarantine by `contract`, records what has changed, and yields each entry before and after.
 
     It is the body that is judged: one that was stored as malformed for its Content-Type alone may be valid.
+    What nobody signed is left as it is, unless `unverified` holds.
     """
-    for before in inbox.quarantined(since=since):
+    for before in inbox.quarantined(since=since, unverified=unverified):
         after = _judged(before, contract)
         if after == before or dry_run or inbox.judge(after.id, Judgement(after.verdict, after.event, after.violations)):
             yield before, after

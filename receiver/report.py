@@ -25,6 +25,7 @@ _VERDICT_MARKS = {
     Verdict.UNKNOWN_EVENT: ("?", "yellow"),
     Verdict.INVALID: ("✗", "red"),
     Verdict.MALFORMED: ("✗", "red"),
+    Verdict.UNVERIFIED: ("✗", "red"),
 }
 _RUN_MARKS = {
     RunState.PENDING: ("·", None),

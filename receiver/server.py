@@ -25,7 +25,9 @@ from receiver.inspector import create_inspector
 from receiver.intake import HookApp, Intake
 from receiver.listener import listen, serving
 from receiver.report import Report
+from receiver.secret_path import AUTO, secret_path
 from receiver.settings import HOST, MAX_BODY, PATH, PORT, STATE
+from receiver.signature import checking
 from receiver.store import now
 from receiver.terminal import escape, moment, span
 from receiver.uptime import Gap, Heart
@@ -59,6 +61,7 @@ def create_app(
     schemas: str | Path | None = None,
     lenient: bool = False,
     max_body: int = MAX_BODY,
+    secrets: Sequence[str] = (),
 ) -> Flask:
     """The receiver as a WSGI application, for a server of the user's own.
 
@@ -68,25 +71,26 @@ def create_app(
 
     Args:
         handlers: what runs for each event; none by default.
-        path: of the hook.
+        path: of the hook; "auto" is a secret one that is kept with the inbox, and told by `receiver url`.
         state: the directory of the inbox.
         schemas: a directory that replaces the shipped contract.
         lenient: answer 202 to everything that was stored whole.
         max_body: bytes; a longer body is answered 413 and its head is kept.
+        secrets: what is not signed with one of them (Standard Webhooks) is answered 401 and not handled.
 
     Raises:
-        ContractError, HandlersError, StoreError: what was given cannot be used.
+        ContractError, HandlersError, SignatureError, StoreError: what was given cannot be used.
     """
     log = logging.getLogger("receiver")
     report = Report(lambda line: log.info(unstyle(line)))
     rooms = _Rooms.open(
-        handlers or Handlers(), report, Path(state), Path(schemas) if schemas else None, lenient, max_body
+        handlers or Handlers(), report, Path(state), Path(schemas) if schemas else None, lenient, max_body, secrets
     )
     if gap := rooms.heart.start(alone=rooms.worker.lead()):
         _tell_of_gap(report, gap)
     rooms.worker.start()
     atexit.register(rooms.close)
-    app = HookApp(rooms.intake, path)
+    app = HookApp(rooms.intake, rooms.path(path))
     app.extensions["receiver"] = rooms
     return app
 
@@ -103,6 +107,7 @@ def serve(
     schemas: Path | None = None,
     lenient: bool = False,
     max_body: int = MAX_BODY,
+    secrets: Sequence[str] = (),
     inspector_ports: Sequence[int] = (),
     ready: Callable[[Server], None] = lambda _: None,
 ) -> Iterator[Server]:
@@ -113,11 +118,12 @@ def serve(
     served, before the first handler runs.
 
     Raises:
-        ListenerError, ContractError, HandlersError, StoreError: before anything is served.
+        ListenerError, ContractError, HandlersError, SignatureError, StoreError: before anything is served.
     """
     with listen(host, port) as listener:
-        rooms = _Rooms.open(handlers, report, state, schemas, lenient, max_body)
+        rooms = _Rooms.open(handlers, report, state, schemas, lenient, max_body, secrets)
         try:
+            path = rooms.path(path)
             app = HookApp(rooms.intake, path)
             with (
                 rooms.inspected(inspector_ports) as inspector,
@@ -142,15 +148,26 @@ class _Rooms:
 
     @classmethod
     def open(
-        cls, handlers: Handlers, report: Report, state: Path, schemas: Path | None, lenient: bool, max_body: int
+        cls,
+        handlers: Handlers,
+        report: Report,
+        state: Path,
+        schemas: Path | None,
+        lenient: bool,
+        max_body: int,
+        secrets: Sequence[str],
     ) -> "_Rooms":
-        contract = Contract(schemas)
+        contract, flaw = Contract(schemas), checking(secrets)
         handlers.check(contract)
         inbox = Inbox(state)
         worker = Worker(inbox, handlers, report, Lock(inbox.path.parent))
         heart = Heart(inbox.uptime, partial(_tell_of_gap, report))
-        intake = Intake(contract, inbox, handlers, report, worker.wake, lenient, max_body)
+        intake = Intake(contract, inbox, handlers, report, worker.wake, lenient, max_body, flaw)
         return cls(inbox, worker, heart, intake)
+
+    def path(self, asked: str) -> str:
+        """Of the hook."""
+        return secret_path(self.inbox.path.parent) if asked == AUTO else asked
 
     def refused(self, status: int, reason: str) -> None:
         self.intake.report.refused(status, f"not HTTP: {escape(reason)}")

@@ -8,6 +8,7 @@ import io
 import json
 import os
 import queue
+import re
 import sys
 import threading
 import time
@@ -24,6 +25,8 @@ import click
 LONGEST = 120
 """Text from outside is cut after this many characters of a line."""
 
+_LONG_PART = re.compile(r"(/[A-Za-z0-9_-]{3})[A-Za-z0-9._~-]{20,}")
+
 LULL_SECONDS = 0.02
 """Lines that come within so much of the last ones are written together: each writing wakes a thread."""
 
@@ -35,6 +38,11 @@ def escape(text: str, longest: int = LONGEST) -> str:
     """`text` as printable ASCII, escaped as in JSON (but for quotes) and cut after `longest` characters."""
     shown = json.dumps(text)[1:-1].replace("\x7f", "\\u007f").replace('\\"', '"')
     return shown if len(shown) <= longest else f"{shown[:longest]}..."
+
+
+def masked(path: str) -> str:
+    """A path or URL, in which of each long part, which may be a secret, only the beginning is left."""
+    return _LONG_PART.sub(r"\1...", path)
 
 
 def printable(text: str) -> str:

@@ -33,18 +33,23 @@ class Aim:
 
 
 def aims(
-    endpoints: Endpoints, to: str | None, headers: Mapping[str, str], authorities: Path | None = None
+    endpoints: Endpoints,
+    to: str | None,
+    headers: Mapping[str, str],
+    authorities: Path | None = None,
+    secret: str | None = None,
 ) -> list[Aim]:
     """The URL that is named; or each enabled endpoint; or, where there is no endpoint at all, a local receiver.
 
-    `headers` come on top of the endpoint's own. Who sends to another machine is warned.
+    `headers` come on top of the endpoint's own; `secret` signs what goes to a URL that
+    is none's. Who sends to another machine is warned.
 
     Raises:
         EndpointError: a URL, a header or the file of authorities is not what it should be.
     """
     every = [] if to else endpoints.all()
     if not every:
-        return [Aim(_target(normalised(to or HOOK), headers, authorities))]
+        return [Aim(_target(normalised(to or HOOK), headers, authorities, secret))]
     enabled = [endpoint for endpoint in every if endpoint.enabled]
     return [aim_at(endpoint, headers, authorities, enabled[:place]) for place, endpoint in enumerate(enabled)]
 
@@ -57,7 +62,7 @@ def aim_at(
     Raises:
         EndpointError: as of `aims`.
     """
-    target = _target(endpoint.url, {**endpoint.headers, **headers}, authorities)
+    target = _target(endpoint.url, {**endpoint.headers, **headers}, authorities, endpoint.secret)
     return Aim(target, endpoint, tuple(twin for twin in earlier if twin.url == endpoint.url))
 
 
@@ -82,7 +87,7 @@ def _remedy(event: str, endpoints: Endpoints) -> str:
     return f"`sender endpoints edit {every[0].label} {events}` subscribes one"
 
 
-def _target(url: str, headers: Mapping[str, str], authorities: Path | None) -> Target:
+def _target(url: str, headers: Mapping[str, str], authorities: Path | None, secret: str | None) -> Target:
     if not is_local(url):
         warn(f"{url} is not on this machine; a payload may hold customers' data")
-    return prepare(url, headers, authorities)
+    return prepare(url, headers, authorities, secret)

@@ -7,18 +7,21 @@ from receiver.terminal import warn
 from sender.attempt import Attempt
 from sender.ledger import Ledger
 from sender.post import Poster, Target
+from sender.signature import signed
 
 
-def fire(ledger: Ledger, poster: Poster, target: Target, attempt: Attempt) -> Attempt:
+def fire(ledger: Ledger, poster: Poster, target: Target, attempt: Attempt, *, though_refused: bool = False) -> Attempt:
     """POSTs an attempt's body to the target, at most once ever for its event id and URL; returns it with its outcome.
+
+    What was refused before never left; only where asked for it is tried again.
 
     Raises:
         AlreadySent, StoreError: nothing was sent.
     """
     # As on the wire, or two spellings would be two endpoints.
     attempt = replace(attempt, url=target.url, started_at=now())
-    ledger.intend(attempt)
-    outcome = poster.post(target, attempt.body)
+    ledger.intend(attempt, though_refused=though_refused)
+    outcome = poster.post(signed(target, attempt), attempt.body)
     ended = replace(attempt, outcome=outcome)
     try:
         ledger.conclude(ended)

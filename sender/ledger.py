@@ -11,9 +11,10 @@ from pathlib import Path
 
 from receiver.store import Store, StoreError
 from receiver.terminal import iso
-from sender import endpoints
+from sender import endpoints, places
 from sender.attempt import Attempt, Outcome, State
 from sender.endpoints import Endpoints
+from sender.places import Places
 
 FILE = "ledger.db"
 LOCK = "ledger.lock"
@@ -70,13 +71,21 @@ FROM attempt
     "ALTER TABLE attempt_new RENAME TO attempt",
     "CREATE INDEX attempt_state ON attempt (state, number)",
 )
-VERSIONS = (_TABLES, _WITHOUT_DEADLINE, (*_WITH_COPIES, *endpoints.TABLES))
+VERSIONS = (_TABLES, _WITHOUT_DEADLINE, (*_WITH_COPIES, *endpoints.TABLES, *places.TABLES))
 """What makes each version of the file out of the one before it."""
 
 _INTEND = """
 INSERT OR IGNORE INTO attempt (id, url, copy, event, body, fault, state, started_at, process)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
+# What was refused never left, so it may be tried again by who asks for that.
+_INTEND_AGAIN = (
+    _INTEND.replace("OR IGNORE ", "")
+    + """
+ON CONFLICT (id, url, copy) DO UPDATE SET state = excluded.state, started_at = excluded.started_at,
+process = excluded.process, milliseconds = NULL, reason = NULL WHERE state = 'refused'
+"""
+)
 _CONCLUDE = """
 UPDATE attempt SET state = ?, milliseconds = ?, status = ?, delivery = ?, answer = ?, reason = ?
 WHERE id = ? AND url = ? AND copy = ?
@@ -125,6 +134,7 @@ class Ledger:
     def __init__(self, state: Path) -> None:
         self._store = Store(state / FILE, VERSIONS)
         self.endpoints = Endpoints(self._store)
+        self.places = Places(self._store)
         self._senders: int | None = None
         try:
             self._senders = _opened(state / LOCK)
@@ -153,8 +163,8 @@ class Ledger:
             os.close(self._senders)
             self._senders = None
 
-    def intend(self, attempt: Attempt) -> None:
-        """Records, durably, that a POST is about to be made.
+    def intend(self, attempt: Attempt, *, though_refused: bool = False) -> None:
+        """Records, durably, that a POST is about to be made; where asked for, also one that was refused before.
 
         Raises:
             AlreadySent: this event has had its attempt at this endpoint, so there must not be another.
@@ -170,7 +180,7 @@ class Ledger:
             attempt.started_at,
             os.getpid(),
         )
-        (inserted,) = self._store.write((_INTEND, values))
+        (inserted,) = self._store.write((_INTEND_AGAIN if though_refused else _INTEND, values))
         if not inserted:
             raise AlreadySent(self.attempt(attempt.id, attempt.url, attempt.copy))
 
@@ -194,6 +204,13 @@ class Ledger:
         """The attempt for an event at an endpoint, which has to be there."""
         (row,) = self._store.read("SELECT * FROM attempt WHERE id = ? AND url = ? AND copy = ?", (id_, url, copy))
         return _attempt(row)
+
+    def next_copy(self, id_: str, url: str) -> int:
+        """Which copy of an event the next attempt at an endpoint is."""
+        (row,) = self._store.read(
+            "SELECT coalesce(max(copy) + 1, 0) AS copy FROM attempt WHERE id = ? AND url = ?", (id_, url)
+        )
+        return int(row["copy"])
 
     def attempts(self, *, limit: int, state: State | None = None) -> list[Attempt]:
         """The newest attempts, newest first; those in a state, where one is given."""

@@ -13,7 +13,7 @@ import ssl
 import threading
 from collections.abc import Mapping
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -48,7 +48,8 @@ _REDIRECTS = {301, 302, 303, 307, 308}
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where POSTs go and with which headers; `url` as it is on the wire, `tls` what is trusted there. (What verifies a
+    """Where POSTs go and with which headers; `url` as it is on the wire, `tls` what is trusted there, `secret`
+    signs what is sent. (What verifies a
     receiver uses another `method` too.)"""
 
     url: str
@@ -58,9 +59,10 @@ class Target:
     headers: Mapping[str, str]
     tls: ssl.SSLContext | None
     method: str = "POST"
+    secret: str | None = field(default=None, repr=False)
 
 
-def prepare(url: str, headers: Mapping[str, str], authorities: Path | None = None) -> Target:
+def prepare(url: str, headers: Mapping[str, str], authorities: Path | None = None, secret: str | None = None) -> Target:
     """The target of POSTs to a URL; `headers` come on top of ours, or in their place.
 
     `authorities` is a file of certificates (PEM) to trust instead of the public ones.
@@ -71,6 +73,8 @@ def prepare(url: str, headers: Mapping[str, str], authorities: Path | None = Non
     for name, value in headers.items():
         if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
             raise EndpointError(f"header {name!r}: a name is letters, digits and -, a value is one line of Latin-1")
+        if secret and name.lower().startswith("webhook-"):
+            raise EndpointError(f"header {name!r}: is the signature's; leave it out, or the secret")
         if name.lower() in _FRAMING:
             raise EndpointError(f"header {name!r}: says how long the body is, which only the sender can")
     request = requests.PreparedRequest()
@@ -82,7 +86,8 @@ def prepare(url: str, headers: Mapping[str, str], authorities: Path | None = Non
         raise EndpointError(f"{url}: {error}") from error  # a host name that IDNA does not take
     tls = _trusting(authorities) if parts.scheme == "https" else None
     port = parts.port or (443 if tls else 80)
-    return Target(parts.url, str(parts.host).strip("[]"), port, parts.request_uri, dict(request.headers), tls)
+    host = str(parts.host).strip("[]")
+    return Target(parts.url, host, port, parts.request_uri, dict(request.headers), tls, secret=secret)
 
 
 def _trusting(authorities: Path | None) -> ssl.SSLContext:

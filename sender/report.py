@@ -102,6 +102,15 @@ def endpoint_lines(endpoint: Endpoint) -> Iterator[str]:
         yield "           for the receiver, as in `RECEIVER_SECRET=... receiver run`"
 
 
+def forwarded_lines(attempt: Attempt) -> Iterator[str]:
+    """What became of a delivery that was forwarded, and what of it is to be done."""
+    yield attempt_line(attempt)
+    if attempt.outcome.state is State.REFUSED:
+        yield f"{_INDENT}It waits in the inbox until your application is back."
+    elif not attempt.outcome.ok:
+        yield f"{_INDENT}`sender forward --again {attempt.id[:SHORT]} --to {attempt.url}` sends it once more."
+
+
 def step_lines(attempt: Attempt, missed: Sequence[str], *, expected: bool, before: bool) -> Iterator[str]:
     """What became of an event of a step, and what of it was not as expected."""
     time = clock(attempt.started_at)

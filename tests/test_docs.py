@@ -111,7 +111,7 @@ def test_each_python_example_runs(code: str) -> None:
         names["app"].extensions["receiver"].close()
 
 
-@pytest.mark.parametrize("status", ["202", "400", "403", "404", "405", "413", "415", "422", "503"])
+@pytest.mark.parametrize("status", ["202", "400", "401", "403", "404", "405", "413", "415", "422", "503"])
 def test_each_answer_is_documented(status: str) -> None:
     assert re.search(rf"^\| {status} \|", README, re.MULTILINE)
 

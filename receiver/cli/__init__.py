@@ -1,6 +1,6 @@
 """The command `receiver`: each subcommand parses its options, makes one call, prints what came of it.
 
-`serving` (run) · `looking` (list, show, gaps) · `waiting` (wait) · `again` (retry, judge) · `pruning` (prune) ·
+`serving` (run, url) · `looking` (list, show, gaps) · `waiting` (wait) · `again` (retry, judge) · `pruning` (prune) ·
 `schemas` (schemas list, show, check) · `comparing` (schemas diff) · `captured` (schemas drift, infer) ·
 `exporting` (export) · `options` (shared).
 """
@@ -13,7 +13,7 @@ from receiver.cli.exporting import export
 from receiver.cli.looking import gaps, list_, show
 from receiver.cli.pruning import prune
 from receiver.cli.schemas import schemas
-from receiver.cli.serving import run
+from receiver.cli.serving import run, url
 from receiver.cli.waiting import wait
 from receiver.contract import ContractError
 from receiver.handlers import HandlersError
@@ -21,11 +21,22 @@ from receiver.inbox import InboxError
 from receiver.match import MatchError
 from receiver.retry import RetryError
 from receiver.settings import Group
+from receiver.signature import SignatureError
 from receiver.store import StoreError
 from receiver.upkeep.infer import InferError
 from receiver.upkeep.revision import RevisionError
 
-FAILURES = (ContractError, HandlersError, InboxError, InferError, MatchError, RetryError, RevisionError, StoreError)
+FAILURES = (
+    ContractError,
+    HandlersError,
+    InboxError,
+    InferError,
+    MatchError,
+    RetryError,
+    RevisionError,
+    SignatureError,
+    StoreError,
+)
 
 
 @click.group(cls=Group, section="receiver", failures=FAILURES, context_settings={"help_option_names": ["-h", "--help"]})
@@ -37,5 +48,5 @@ def main() -> None:
     """
 
 
-for command in (run, list_, show, wait, retry, judge, gaps, prune, schemas, export):
+for command in (run, url, list_, show, wait, retry, judge, gaps, prune, schemas, export):
     main.add_command(command)

@@ -79,11 +79,14 @@ def _tell_of_runs(runs: Iterable["tuple[Latest, Run]"], as_records: bool) -> boo
 
 @click.command()
 @since_option
+@click.option("--unverified", is_flag=True, help="Also what nobody signed: only if you know that it is the provider's.")
 @dry_run_option
 @schemas_option
 @state_option
 @json_option
-def judge(since: int | None, dry_run: bool, schemas: Path | None, state: Path, as_records: bool) -> None:
+def judge(
+    since: int | None, unverified: bool, dry_run: bool, schemas: Path | None, state: Path, as_records: bool
+) -> None:
     """Judge again what is in quarantine.
 
     After a schema was mended, or with other --schemas: each body that was stored whole is judged anew, also one
@@ -95,7 +98,7 @@ def judge(since: int | None, dry_run: bool, schemas: Path | None, state: Path, a
     contract = Contract(schemas)
     routed = judged = 0
     with closing(Inbox.existing(state)) as inbox:
-        for before, after in judge_again(inbox, contract, since=since, dry_run=dry_run):
+        for before, after in judge_again(inbox, contract, since=since, unverified=unverified, dry_run=dry_run):
             judged += 1
             routed += after.verdict.handled
             if as_records:

@@ -4,7 +4,7 @@ import re
 import signal
 import sys
 import threading
-from contextlib import nullcontext, redirect_stdout
+from contextlib import closing, nullcontext, redirect_stdout
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +14,9 @@ import click
 from receiver import __version__
 from receiver.cli.options import elsewhere, json_option, schemas_option, state_option
 from receiver.handlers import Handlers, load
-from receiver.settings import HOST, PATH, PORT, Failure, Size
-from receiver.terminal import iso, moment, shorten, span, style
+from receiver.secret_path import AUTO
+from receiver.settings import HOST, PATH, PORT, Failure, Size, Text
+from receiver.terminal import iso, masked, moment, shorten, span, style
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,8 +27,8 @@ INSPECTOR_PORTS = (8788, 0)
 
 
 def _check_path(_ctx: click.Context, _param: click.Parameter, path: str) -> str:
-    if not re.fullmatch(r"/[A-Za-z0-9._~/-]*", path):
-        raise click.BadParameter("must begin with / and hold only letters, digits and . _ ~ - /")
+    if path != AUTO and not re.fullmatch(r"/[A-Za-z0-9._~/-]*", path):
+        raise click.BadParameter("must begin with / and hold only letters, digits and . _ ~ - /; or be auto")
     return path
 
 
@@ -41,7 +42,21 @@ def _check_path(_ctx: click.Context, _param: click.Parameter, path: str) -> str:
     show_default=True,
     help="Port to listen at; 0 takes a free one.",
 )
-@click.option("--path", callback=_check_path, default=PATH, show_default=True, help="Path of the hook.")
+@click.option(
+    "--path",
+    callback=_check_path,
+    default=PATH,
+    show_default=True,
+    help="Path of the hook; auto is a secret one, which `receiver url` tells.",
+)
+@click.option(
+    "--secret",
+    "secrets",
+    type=Text(),
+    metavar="VALUE",
+    multiple=True,
+    help="Take only what is signed with this secret (Standard Webhooks); two while one replaces the other.",
+)
 @state_option
 @schemas_option
 @click.option("--lenient", is_flag=True, help="Answer 202 to all that was stored whole, valid or not.")
@@ -64,6 +79,7 @@ def run(
     host: str,
     port: int,
     path: str,
+    secrets: tuple[str, ...],
     state: Path,
     schemas: Path | None,
     lenient: bool,
@@ -86,6 +102,8 @@ def run(
 
     if no_inspector and inspector_port is not None:
         raise click.UsageError("--inspector-port and --no-inspector exclude each other")
+    if demo and (secrets or path == AUTO):
+        raise click.UsageError("--demo shows a receiver that anyone may post to: leave out --secret and --path auto")
     ports = INSPECTOR_PORTS if inspector_port is None else (inspector_port,)
     stop = _stop_signals()
     place = handlers or (handlers_file() if demo and not schemas else None)
@@ -103,6 +121,7 @@ def run(
                 schemas=schemas,
                 lenient=lenient,
                 max_body=max_body,
+                secrets=secrets,
                 inspector_ports=() if no_inspector else ports,
                 ready=lambda server: report.ready(
                     _ready_record(server), _ready_lines(server, place, len(registry), state)
@@ -115,9 +134,25 @@ def run(
             raise Failure(error) from error
 
 
+@click.command()
+@click.option("--host", default=HOST, show_default=True, help="Address that the receiver is reached at.")
+@click.option("--port", type=click.IntRange(1, 65535), default=PORT, show_default=True, help="Port that it listens at.")
+@state_option
+def url(host: str, port: int, state: Path) -> None:
+    """Print the whole URL of a receiver that runs with --path auto.
+
+    Whoever knows it may post, so nothing else prints it.
+    """
+    from receiver.inbox import Inbox
+    from receiver.secret_path import secret_path
+
+    with closing(Inbox(state)):
+        click.echo(f"http://{host}:{port}{secret_path(state)}")
+
+
 def _ready_record(server: "Server") -> dict[str, object]:
     return {
-        "url": server.url,
+        "url": masked(server.url),
         "inspector": server.inspector,
         "interrupted": server.interrupted,
         "down_since": server.down and iso(server.down.since),
@@ -125,10 +160,13 @@ def _ready_record(server: "Server") -> dict[str, object]:
 
 
 def _ready_lines(server: "Server", place: str | None, handlers: int, state: Path) -> "Iterator[str]":
-    yield f"{style('receiver', bold=True)} {__version__} listens at {style(server.url, bold=True)}; Ctrl-C stops it"
+    shown = masked(server.url)
+    yield f"{style('receiver', bold=True)} {__version__} listens at {style(shown, bold=True)}; Ctrl-C stops it"
     yield f"  contract     {len(server.contract.events)} event types in {shorten(server.contract.directory)}"
     where = f" in {shorten(Path(place))}" if place else ": deliveries are stored, judged and shown here"
     yield f"  handlers     {handlers or 'none'}{where}"
+    if shown != server.url:
+        yield f"  path         secret: `receiver url{elsewhere(state)}` tells the whole"
     yield f"  inbox        {shorten(server.inbox.path)}"
     if server.inspector:
         yield f"  health       {server.inspector}health"

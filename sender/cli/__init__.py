@@ -1,27 +1,40 @@
 """The command `sender`: each subcommand parses its options, makes one call, prints what came of it.
 
-`firing` (fire) · `playing` (play) · `endpoints` · `verifying` (verify) · `looking` (events, log, show) · `options`
-(shared).
+`firing` (fire) · `playing` (play) · `endpoints` · `forwarding` (forward) · `verifying` (verify) ·
+`looking` (events, log, show) · `options` (shared).
 """
 
 import click
 
 from receiver import __version__
 from receiver.contract import ContractError
+from receiver.inbox import InboxError
 from receiver.settings import Group
 from receiver.store import StoreError
 from sender.address import EndpointError
 from sender.cli.endpoints import endpoints
 from sender.cli.firing import fire
+from sender.cli.forwarding import forward
 from sender.cli.looking import events, log, show
 from sender.cli.playing import play
 from sender.cli.verifying import verify
 from sender.ledger import LedgerError
 from sender.payload import PayloadError
+from sender.places import ForwardError
 from sender.scenario import ScenarioError
 from sender.verify.shapes import ShapeError
 
-FAILURES = (ContractError, EndpointError, LedgerError, PayloadError, ScenarioError, ShapeError, StoreError)
+FAILURES = (
+    ContractError,
+    EndpointError,
+    ForwardError,
+    InboxError,
+    LedgerError,
+    PayloadError,
+    ScenarioError,
+    ShapeError,
+    StoreError,
+)
 
 
 @click.group(cls=Group, section="sender", failures=FAILURES, context_settings={"help_option_names": ["-h", "--help"]})
@@ -34,5 +47,5 @@ def main() -> None:
     """
 
 
-for command in (fire, play, endpoints, verify, events, log, show):
+for command in (fire, play, endpoints, forward, verify, events, log, show):
     main.add_command(command)

@@ -28,6 +28,7 @@ from sender.cli.options import (
     json_option,
     progress,
     schemas_option,
+    secret_option,
     state_option,
     timeout_option,
     to_option,
@@ -39,6 +40,7 @@ from sender.tally import Tally
 
 if TYPE_CHECKING:
     from sender.aim import Aim
+    from sender.forward import Forwarding
     from sender.post import Poster
     from sender.volley import Shot, Volley
 
@@ -82,6 +84,7 @@ def check_id(_ctx: click.Context, _param: click.Parameter, id_: str | None) -> s
     metavar="ID",
     help="The event's id; the same is sent to the same URL only once.",
 )
+@secret_option
 @header_option
 @timeout_option
 @ca_option
@@ -117,6 +120,7 @@ def fire(
     sets: tuple[str, ...],
     unsets: tuple[str, ...],
     id_: str | None,
+    secret: str | None,
     headers: tuple[str, ...],
     timeout: float,
     authorities: Path | None,
@@ -163,7 +167,7 @@ def fire(
         return (Attempt(one, aim.target.url, event, body, now(), copy=aim.copy(event)) for one, body in made())
 
     with closing(Ledger(state)) as ledger, Poster(timeout) as poster:
-        every = aims(ledger.endpoints, to, header_pairs(headers), authorities)
+        every = aims(ledger.endpoints, to, header_pairs(headers), authorities, secret)
         chosen = aims_of(event, ledger.endpoints, every)
         if count == len(chosen) == 1:
             note = "" if to or chosen[0].endpoint else "(the default: there is no endpoint)"
@@ -228,7 +232,7 @@ def _fire_all(volley: "Volley", lanes: "Sequence[Iterable[Shot]]", total: int, *
 
 
 @contextmanager
-def ctrl_c_stops(volley: "Volley") -> Iterator[None]:
+def ctrl_c_stops(volley: "Volley | Forwarding") -> Iterator[None]:
     """The first Ctrl-C lets those under way end, the second does not."""
 
     def pressed(*_: object) -> None:

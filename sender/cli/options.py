@@ -16,6 +16,14 @@ def event_names(_ctx: click.Context, _param: click.Parameter, incomplete: str) -
     return [name for name in Contract().events if name.startswith(incomplete)]
 
 
+def _check_secret(secret: str | None) -> str | None:
+    if secret is None:
+        return None
+    from sender.signature import checked
+
+    return checked(secret)
+
+
 def _check_timeout(_ctx: click.Context, _param: click.Parameter, timeout: float) -> float:
     if not 0 < timeout <= LONGEST_TIMEOUT:
         raise click.BadParameter("must be more than 0 and at most a day")
@@ -35,6 +43,12 @@ schemas_option = click.option(
 json_option = click.option("--json", "as_records", is_flag=True, help="Print one JSON object a line.")
 to_option = click.option(
     "--to", show_default="the endpoints, or a local receiver", help="URL to post to, whatever endpoints there are."
+)
+secret_option = click.option(
+    "--secret",
+    callback=lambda _ctx, _param, secret: _check_secret(secret),
+    metavar="VALUE",
+    help="Sign what goes to the URL of --to; an endpoint has its own secret.",
 )
 header_option = click.option(
     "--header", "headers", type=Text(), metavar="'NAME: VALUE'", multiple=True, help="Send this header too."

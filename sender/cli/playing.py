@@ -22,6 +22,7 @@ from sender.cli.options import (
     json_option,
     progress,
     schemas_option,
+    secret_option,
     state_option,
     timeout_option,
     to_option,
@@ -77,6 +78,7 @@ def _names(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> lis
     metavar="ID",
     help="The events' ids are ID-1, ID-2, ...; the same are sent to the same URL only once.",
 )
+@secret_option
 @header_option
 @timeout_option
 @ca_option
@@ -90,6 +92,7 @@ def play(
     seed: int | None,
     loops: int,
     id_: str | None,
+    secret: str | None,
     headers: tuple[str, ...],
     timeout: float,
     authorities: Path | None,
@@ -114,7 +117,7 @@ def play(
     drawn = seed if seed is not None else _seed(id_)
     plan = Plan(scenario, Contract(schemas), drawn, speed, loops, new_id(), id_)
     with closing(Ledger(state)) as ledger, Poster(timeout) as poster:
-        every = aims(ledger.endpoints, to, header_pairs(headers), authorities)
+        every = aims(ledger.endpoints, to, header_pairs(headers), authorities, secret)
         total = plan.check(every)
         if not total:
             raise ScenarioError(f"{file}: no endpoint is subscribed to any of its events; see `sender endpoints list`")
