@@ -5,6 +5,7 @@ from dataclasses import replace
 from receiver.store import StoreError, now
 from receiver.terminal import warn
 from sender.attempt import Attempt
+from sender.faults import with_its_body
 from sender.ledger import Ledger
 from sender.post import Poster, Target
 from sender.signature import signed
@@ -19,9 +20,9 @@ def fire(ledger: Ledger, poster: Poster, target: Target, attempt: Attempt, *, th
         AlreadySent, StoreError: nothing was sent.
     """
     # As on the wire, or two spellings would be two endpoints.
-    attempt = replace(attempt, url=target.url, started_at=now())
+    attempt = with_its_body(replace(attempt, url=target.url, started_at=now()))
     ledger.intend(attempt, though_refused=though_refused)
-    outcome = poster.post(signed(target, attempt), attempt.body)
+    outcome = poster.post(signed(target, attempt), attempt.body, attempt.fault)
     ended = replace(attempt, outcome=outcome)
     try:
         ledger.conclude(ended)

@@ -75,7 +75,7 @@ class Plan:
 
     def _attempt(self, number: int, aim: Aim, step: Step, body: bytes) -> Attempt:
         id_ = f"{self.id}-{number}" if self.id else _drawn(self.draw, number).hex()[:16]
-        return Attempt(id_, aim.target.url, step.event, body, 0, copy=aim.copy(step.event))
+        return Attempt(id_, aim.target.url, step.event, body, 0, copy=aim.copy(step.event), fault=step.fault)
 
     def _bodies(self, step: Step, loop: int, number: int) -> Iterator[bytes]:
         draw = f"{self.seed}/{loop}"

@@ -25,6 +25,7 @@ import urllib3
 from receiver import __version__
 from sender.address import EndpointError
 from sender.attempt import Outcome, State
+from sender.faults import write
 from sender.wire import Wire
 
 MOST_ANSWER = 64 << 10
@@ -118,8 +119,9 @@ class Poster:
         self._closing.set()
         self._watchdog.join()
 
-    def post(self, target: Target, body: bytes) -> Outcome:
-        """Sends the body, once, and returns in time (a slow name server aside, before anything was sent).
+    def post(self, target: Target, body: bytes, fault: str | None = None) -> Outcome:
+        """Sends the body, once, with a fault where one is meant; returns in time (a slow name server aside, before
+        anything was sent).
 
         `delivered`: the status line of an answer came, whatever became of the rest. `refused`: the connection was never
         ready, so no byte of the request left. `unknown`: anything in between, Ctrl-C too.
@@ -128,7 +130,7 @@ class Poster:
         self._wires[wire] = None
         try:
             with closing(wire), closing(_Connection(target, wire)) as connection:
-                return _posted(connection, wire, target, body)
+                return _posted(connection, wire, target, body, fault)
         finally:
             del self._wires[wire]
 
@@ -149,11 +151,11 @@ class Poster:
                 left = self.seconds
 
 
-def _posted(connection: "_Connection", wire: Wire, target: Target, body: bytes) -> Outcome:
+def _posted(connection: "_Connection", wire: Wire, target: Target, body: bytes, fault: str | None) -> Outcome:
     try:
         connection.connect()
         with suppress(BrokenPipeError, ConnectionResetError):  # who refuses a body may answer before it was read
-            connection.request(target.method, target.path, body, target.headers)
+            write(connection, target.method, target.path, body, target.headers, fault)
         answer = connection.getresponse()
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever it was, the POST may have been made
         state = State.DELIVERED if wire.status else State.UNKNOWN if wire.ready else State.REFUSED

@@ -40,6 +40,7 @@ def attempt_record(attempt: Attempt) -> dict[str, Any]:
         "id": attempt.id,
         "event": attempt.event,
         "url": attempt.url,
+        "fault": attempt.fault,
         "state": outcome.state,
         "status": outcome.status,
         "delivery": outcome.delivery,
@@ -192,7 +193,7 @@ def _mark(outcome: int | State) -> str:
 
 def _sentence(attempt: Attempt) -> str:
     outcome = attempt.outcome
-    event = style(escape(attempt.event, 60), bold=True)
+    event = style(escape(attempt.event, 60), bold=True) + (f" ({attempt.fault})" if attempt.fault else "")
     reason = escape(outcome.reason or "")
     match outcome.state:
         case State.DELIVERED:

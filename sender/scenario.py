@@ -14,6 +14,9 @@ from receiver.contract import Verdict
 from receiver.settings import seconds_of
 from receiver.terminal import did_you_mean
 from sender.attempt import State
+from sender.faults import Fault
+
+FAULTS = [str(fault) for fault in Fault]
 
 
 class ScenarioError(Exception):
@@ -49,6 +52,7 @@ class Step:
     validate: bool = True
     count: int = 1
     rate: float | None = None
+    fault: str | None = None
     expect: Expectation | None = None
 
 
@@ -122,6 +126,7 @@ _KINDS: Mapping[str, type | tuple[type, ...]] = {
     "validate": bool,
     "count": int,
     "rate": (int, float),
+    "fault": str,
     "expect": dict,
 }
 _EXPECTED: Mapping[str, type | tuple[type, ...]] = {
@@ -142,6 +147,8 @@ def _step(where: str, step: object) -> Step:
         raise ScenarioError(f"{where}: data and sample exclude each other")
     if members.get("count", 1) < 1 or members.get("rate", 1) <= 0:
         raise ScenarioError(f"{where}: count and rate must be more than 0")
+    if "fault" in members and members["fault"] not in FAULTS:
+        raise ScenarioError(f"{where}: fault {members['fault']!r}; {did_you_mean(members['fault'], FAULTS)}")
     given = {**members, "after": _seconds(where, "after", members.get("after", 0))}
     if "expect" in members:
         given["expect"] = _expectation(f"{where}: expect", members["expect"])

@@ -67,6 +67,7 @@ class Fire:
         validate: bool = True,
         headers: Mapping[str, str] | None = None,
         timeout: float = 20.0,
+        fault: str | None = None,
         **fields: Any,
     ) -> Fired:
         """POSTs one event, once.
@@ -78,6 +79,7 @@ class Fire:
             validate: refuse what violates the schema.
             headers: on top of the sender's own, or in their place.
             timeout: seconds, for all of it.
+            fault: what to do wrong on purpose, as `sender fire --fault` has it.
             fields: what to change in the data: `consentId="..."`; of an object only what is given: `user={"id": 5}`. A
                 field that is called as one of these arguments is set with `data`.
 
@@ -88,7 +90,7 @@ class Fire:
         body = self._body(event, sample, data, fields, validate=validate)
         target = prepare(normalised(to or self._receiver()), headers or {})
         with closing(Ledger(self._state)) as ledger, Poster(timeout) as poster:
-            return _fired(fire(ledger, poster, target, Attempt(new_id(), target.url, event, body, now())))
+            return _fired(fire(ledger, poster, target, Attempt(new_id(), target.url, event, body, now(), fault=fault)))
 
     def _body(
         self, event: str, sample: str | None, data: Mapping[str, Any] | None, fields: Data, *, validate: bool

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Peer, command, receiving_here
+from conftest import Peer, command, receiving_here, wait_for
 
 from receiver.contract import Contract
 from sender.aim import Aim
@@ -144,12 +144,12 @@ class TestTheCommand:
         with receiving_here(tmp_path / "r") as here:
             ended = play("bad-day", "--speed", "max", "--to", here.server.url)
             assert ended.returncode == 0, ended.stdout
+            wait_for(lambda: here.server.inbox.last() == 65, "the one that hung up")
             entries = [entry for _, entry in here.server.inbox.after(0)]
         assert "all that was expected came" in ended.stdout
         verdicts = [str(entry.verdict) for entry in entries]
         counted = [verdicts.count(one) for one in ("valid", "unknown_event", "malformed", "invalid")]
-        assert counted == [57, 1, 1, 1]
-        assert [str(verdict) for verdict in verdicts[-4:]] == ["unknown_event", "malformed", "invalid", "valid"]
+        assert counted == [60, 1, 3, 1]
         assert entries[2].body == entries[3].body
 
     @pytest.mark.parametrize("name", ["consent-life", "refresh-day"])

@@ -93,6 +93,7 @@ def test_a_file_that_is_no_scenario_is_told(text: str, told: str) -> None:
         ("{event: a.b, data: [1]}", "data: \\[1\\] is not of its kind"),
         ("{event: a.b, data: {}, sample: x}", "data and sample exclude each other"),
         ("{event: a.b, body: x, set: {a: 1}}", "leave out set"),
+        ("{event: a.b, fault: slwo}", "fault 'slwo'; did you mean 'slow'"),
         ("{event: a.b, expect: {statuss: 1}}", "step 1: expect: there is no 'statuss'; did you mean 'status'"),
         ("{event: a.b, expect: {status: 20}}", "write it as 202, or as \\[400, 422\\]"),
         ("{event: a.b, expect: {verdict: vaild}}", "did you mean 'valid'"),

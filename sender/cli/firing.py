@@ -33,6 +33,7 @@ from sender.cli.options import (
     timeout_option,
     to_option,
 )
+from sender.faults import Fault
 from sender.ledger import AlreadySent, Ledger
 from sender.payload import bodies
 from sender.report import attempt_record, exit_code, fired_lines, summary_lines, summary_record
@@ -108,6 +109,9 @@ def check_id(_ctx: click.Context, _param: click.Parameter, id_: str | None) -> s
 @click.option(
     "--no-validate", is_flag=True, help="Send what violates the schema, and event types that no schema knows."
 )
+@click.option(
+    "--fault", type=click.Choice([str(fault) for fault in Fault]), help="Do this wrong on purpose, to test a receiver."
+)
 @click.option("--dry-run", is_flag=True, help="Print the body instead of sending it.")
 @state_option
 @schemas_option
@@ -128,6 +132,7 @@ def fire(
     concurrency: int,
     rate: float | None,
     no_validate: bool,
+    fault: str | None,
     dry_run: bool,
     state: Path,
     schemas: Path | None,
@@ -164,7 +169,9 @@ def fire(
     from sender.post import Poster
 
     def attempts(aim: "Aim") -> Iterator[Attempt]:
-        return (Attempt(one, aim.target.url, event, body, now(), copy=aim.copy(event)) for one, body in made())
+        return (
+            Attempt(one, aim.target.url, event, body, now(), copy=aim.copy(event), fault=fault) for one, body in made()
+        )
 
     with closing(Ledger(state)) as ledger, Poster(timeout) as poster:
         every = aims(ledger.endpoints, to, header_pairs(headers), authorities, secret)
