@@ -129,15 +129,15 @@ class Contract:
     def __init__(self, directory: Path | None = None) -> None:
         self.directory = directory or shipped("schemas")
         self.samples_directory = self.directory.parent / "samples"
-        self._documents = {path.stem: read(path) for path in schema_files(self.directory)}
-        for name, document in self._documents.items():
+        self.documents = {path.stem: read(path) for path in schema_files(self.directory)}
+        for name, document in self.documents.items():
             for _, fault in misnamed(name, document):
                 raise ContractError(f"{self.directory / name}.json: {fault}")
-        envelope = self._documents.get(ENVELOPE) or shipped_envelope()
-        self._documents = {**self._documents, ENVELOPE: envelope}
-        self._places = places_of(self._documents)
+        envelope = self.documents.get(ENVELOPE) or shipped_envelope()
+        self.documents = {**self.documents, ENVELOPE: envelope}
+        self._places = places_of(self.documents)
         event_types = {
-            name: EventType(name, document, self._compile(name, document)) for name, document in self._documents.items()
+            name: EventType(name, document, self._compile(name, document)) for name, document in self.documents.items()
         }
         self.envelope = event_types.pop(ENVELOPE)
         self.events: Mapping[str, EventType] = event_types

@@ -8,12 +8,10 @@ from flask import Flask, Response
 
 from receiver.entry import RunState
 from receiver.inbox import Inbox
+from receiver.page import guard
 from receiver.store import StoreError
 from receiver.terminal import as_json
 from receiver.uptime import Heart
-
-HOSTS = ["127.0.0.1", "localhost", "[::1]"]
-"""A request for any other host is refused: a web page whose name is made to lead here (DNS rebinding)."""
 
 _OPEN = (RunState.PENDING, RunState.RUNNING, RunState.FAILED, RunState.INTERRUPTED)
 
@@ -21,7 +19,7 @@ _OPEN = (RunState.PENDING, RunState.RUNNING, RunState.FAILED, RunState.INTERRUPT
 def create_inspector(inbox: Inbox, heart: Heart) -> Flask:
     """The inspector of a receiver, as a WSGI application."""
     app = Flask("inspector", static_folder=None)
-    app.config["TRUSTED_HOSTS"] = HOSTS
+    guard(app)
 
     @app.get("/health")
     def health() -> Response:
@@ -33,11 +31,5 @@ def create_inspector(inbox: Inbox, heart: Heart) -> Flask:
         up = bool(runs) and heart.beats()
         record = {"status": "up" if up else "down", "runs": runs}
         return Response(f"{as_json(record)}\n", 200 if up else 503, mimetype="application/json")
-
-    @app.after_request
-    def guard(response: Response) -> Response:
-        response.headers["Cache-Control"] = "no-store"
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        return response
 
     return app

@@ -72,31 +72,45 @@ def read(path: Path) -> Scenario:
     Raises:
         ScenarioError: it is none. (A step that is none is told by `steps()`.)
     """
-    head, members = _lines(path) if path.suffix == ".jsonl" else _document(path)
-    _check(f"{path}", head, {"title": str, "concurrency": int})
+    if path.suffix == ".jsonl":
+        return _scenario(str(path), *_lines(path))
+    return from_document(str(path), _document(path))
+
+
+def from_document(where: str, document: object) -> Scenario:
+    """The scenario that a document is, with `steps`, or a list of steps; `where` it is from is told in errors.
+
+    Raises:
+        ScenarioError: it is none. (A step that is none is told by `steps()`.)
+    """
+    head = {**document} if isinstance(document, dict) else {"steps": document}
+    steps = head.pop("steps", None)
+    if not isinstance(steps, list) or not steps:
+        raise ScenarioError(f"{where}: has no steps; write them as a list, `- event: ...`, under `steps:`")
+    return _scenario(
+        where, head, lambda: ((f"{where}: step {number}", step) for number, step in enumerate(steps, start=1))
+    )
+
+
+def _scenario(where: str, head: dict[str, Any], members: "_Members") -> Scenario:
+    _check(where, head, {"title": str, "concurrency": int})
     concurrency = head.get("concurrency", 1)
     if not 1 <= concurrency <= 1000:
-        raise ScenarioError(f"{path}: concurrency: must be from 1 to 1000")
-    return Scenario(
-        head.get("title", path.stem), concurrency, lambda: (_step(where, step) for where, step in members())
-    )
+        raise ScenarioError(f"{where}: concurrency: must be from 1 to 1000")
+    title = head.get("title", Path(where).stem)
+    return Scenario(title, concurrency, lambda: (_step(place, step) for place, step in members()))
 
 
 _Members = Callable[[], Iterable[tuple[str, object]]]
 
 
-def _document(path: Path) -> tuple[dict[str, Any], _Members]:
+def _document(path: Path) -> object:
     import yaml
 
     try:
-        document = yaml.safe_load(path.read_bytes())
+        return yaml.safe_load(path.read_bytes())
     except (OSError, yaml.YAMLError, RecursionError) as error:
         raise ScenarioError(f"{path}: {error}") from error
-    head = document if isinstance(document, dict) else {"steps": document}
-    steps = head.pop("steps", None)
-    if not isinstance(steps, list) or not steps:
-        raise ScenarioError(f"{path}: has no steps; write them as a list, `- event: ...`, under `steps:`")
-    return head, lambda: ((f"{path}: step {number}", step) for number, step in enumerate(steps, start=1))
 
 
 def _lines(path: Path) -> tuple[dict[str, Any], _Members]:

@@ -88,7 +88,7 @@ class TestDamage:
             ("pages", "the file is damaged; move it and its -wal away (and keep both)"),
             ("half", "the file is damaged; move it and its -wal away (and keep both)"),
             ("text", "it is no SQLite database; move it and its -wal away (and keep both)"),
-            ("newer", "was written by a newer version (format 99, this one knows 2); upgrade enablenow-webhooks"),
+            ("newer", "was written by a newer version (format 99, this one knows 3); upgrade enablenow-webhooks"),
         ],
     )
     def test_a_file_that_cannot_be_used_is_told_with_the_remedy_and_left_as_it_is(

@@ -1,6 +1,6 @@
 """The command `sender`: each subcommand parses its options, makes one call, prints what came of it.
 
-`firing` (fire) · `playing` (play) · `endpoints` · `forwarding` (forward) · `verifying` (verify) ·
+`firing` (fire) · `playing` (play) · `endpoints` · `forwarding` (forward) · `serving` (serve) · `verifying` (verify) ·
 `looking` (events, log, show) · `options` (shared).
 """
 
@@ -17,6 +17,7 @@ from sender.cli.firing import fire
 from sender.cli.forwarding import forward
 from sender.cli.looking import events, log, show
 from sender.cli.playing import play
+from sender.cli.serving import serve
 from sender.cli.verifying import verify
 from sender.ledger import LedgerError
 from sender.payload import PayloadError
@@ -47,5 +48,5 @@ def main() -> None:
     """
 
 
-for command in (fire, play, endpoints, forward, verify, events, log, show):
+for command in (fire, play, endpoints, forward, serve, verify, events, log, show):
     main.add_command(command)

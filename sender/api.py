@@ -1,0 +1,231 @@
+"""The API: the provider's "Webhooks" tab for end-to-end tests, in any language.
+
+In: HTTP requests on loopback. Out: endpoints changed, events fired, scenarios played; as JSON, errors as problems (RFC
+9457). What is fired goes the way that `sender fire` goes.
+"""
+
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any, TypeVar
+
+import jsonschema_rs
+from flask import Flask, Response, request
+
+from receiver.contract import Contract
+from receiver.delivery import MalformedBody, parse
+from receiver.page import guard, problem
+from receiver.settings import MAX_BODY
+from receiver.store import StoreError, new_id
+from receiver.terminal import as_json
+from receiver.violations import pointer
+from sender.address import EndpointError, normalised
+from sender.aim import Aim, aims, aims_of
+from sender.attempt import Attempt, State
+from sender.endpoints import Endpoint, checked_events
+from sender.ledger import Ledger
+from sender.openapi import BODIES, document
+from sender.payload import PayloadError, bodies
+from sender.play import Plan, judged
+from sender.post import Poster, prepare
+from sender.report import attempt_record, endpoint_record
+from sender.scenario import ScenarioError, from_document
+from sender.signature import checked, new_secret
+from sender.volley import Ended, Shot, Volley
+
+T = TypeVar("T")
+
+MOST_PLAYED = 10_000
+"""So many POSTs one call may come to; `sender play` plays more."""
+
+
+class _RefusedError(Exception):
+    """A request that cannot be met."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """What the API works with."""
+
+    contract: Contract
+    ledger: Ledger
+    poster: Poster
+
+
+def create_api(rooms: Rooms, token: str) -> Flask:
+    """The API as a WSGI application."""
+    app = Flask("sender", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
+    guard(app, token, open_=("/openapi.json",))
+    _tell_of_errors(app)
+    _serve_endpoints(app, rooms)
+    _serve_firing(app, rooms)
+
+    @app.get("/openapi.json")
+    def describe() -> Response:
+        return _json(document(rooms.contract))
+
+    @app.get("/api/events")
+    def events() -> Response:
+        return _json([rooms.contract.brief(name) for name in rooms.contract.events])
+
+    return app
+
+
+def _serve_endpoints(app: Flask, rooms: Rooms) -> None:
+    endpoints = rooms.ledger.endpoints
+
+    @app.get("/api/endpoints")
+    def list_endpoints() -> Response:
+        return _json([endpoint_record(one) for one in endpoints.all()])
+
+    @app.post("/api/endpoints")
+    def add_endpoint() -> Response:
+        asked = _body("NewEndpoint")
+        made = _changed(rooms.contract, Endpoint("", ()), asked)
+        _conflicting(lambda: endpoints.add(made, force=asked.get("force", False)))
+        return _json(endpoint_record(made, secret=True), 201)
+
+    @app.get("/api/endpoints/<id_>")
+    def show_endpoint(id_: str) -> Response:
+        return _json(endpoint_record(_found(rooms, id_)))
+
+    @app.patch("/api/endpoints/<id_>")
+    def change_endpoint(id_: str) -> Response:
+        asked = _body("EndpointChange")
+        made = _changed(rooms.contract, _found(rooms, id_), asked)
+        _conflicting(lambda: endpoints.change(made, force=asked.get("force", False)))
+        return _json(endpoint_record(made))
+
+    @app.delete("/api/endpoints/<id_>")
+    def remove_endpoint(id_: str) -> Response:
+        endpoints.remove(_found(rooms, id_))
+        return Response(status=204)
+
+
+def _serve_firing(app: Flask, rooms: Rooms) -> None:
+    @app.get("/api/attempts")
+    def list_attempts() -> Response:
+        limit, state = request.args.get("limit", "100"), request.args.get("state")
+        if not (limit.isascii() and limit.isdigit() and 1 <= int(limit) <= 1000):
+            raise _RefusedError(422, "limit is a number from 1 to 1000")
+        if state is not None and state not in list(State):
+            raise _RefusedError(422, f"state is one of {', '.join(State)}")
+        attempts = rooms.ledger.attempts(limit=int(limit), state=State(state) if state else None)
+        return _json([attempt_record(attempt) for attempt in attempts])
+
+    @app.post("/api/fire")
+    def fire() -> Response:
+        asked = _body("Fire")
+        event, data = asked["event"], asked.get("data")
+        body = next(
+            bodies(
+                rooms.contract,
+                event,
+                sample=asked.get("sample"),
+                data=None if data is None else as_json(data),
+                validate=asked.get("validate", True),
+            )
+        )
+        attempt = Attempt(asked.get("id") or new_id(), "", event, body, 0, fault=asked.get("fault"))
+        every = aims(rooms.ledger.endpoints, asked.get("to"), {})
+        chosen = _conflicting(lambda: aims_of(event, rooms.ledger.endpoints, every))
+        lanes = [[Shot(aim.target, replace(attempt, copy=aim.copy(event)))] for aim in chosen]
+        return _json({"attempts": [_told(ended) for ended in Volley(rooms.ledger, rooms.poster).fire(lanes)]})
+
+    @app.post("/api/play")
+    def play() -> Response:
+        asked = _body("Play")
+        scenario = from_document("scenario", asked["scenario"])
+        seed = asked.get("seed", secrets.randbits(32))
+        speed, id_ = asked.get("speed"), asked.get("id")
+        plan = Plan(scenario, rooms.contract, seed, speed, asked.get("loops", 1), new_id(), id_)
+        every: list[Aim] = aims(rooms.ledger.endpoints, asked.get("to"), {})
+        if (total := plan.check(every)) > MOST_PLAYED:
+            raise _RefusedError(
+                422, f"comes to {total} POSTs, of which one call makes {MOST_PLAYED}: use `sender play`"
+            )
+        if not total:
+            raise _RefusedError(409, "no endpoint is subscribed to any of its events")
+        volley = Volley(rooms.ledger, rooms.poster, concurrency=scenario.concurrency)
+        ended = list(volley.fire([plan.lane(aim) for aim in every]))
+        attempts = [{**_told(one), "missed": judged(one.shot.step, one.attempt.outcome)} for one in ended]
+        return _json({"seed": seed, "attempts": attempts})
+
+
+def _tell_of_errors(app: Flask) -> None:
+    @app.errorhandler(_RefusedError)
+    def refused(error: _RefusedError) -> Response:
+        return problem(error.status, str(error))
+
+    def meant_otherwise(error: Exception) -> Response:
+        return problem(422, str(error))
+
+    for kind in (EndpointError, PayloadError, ScenarioError):
+        app.register_error_handler(kind, meant_otherwise)
+
+    @app.errorhandler(StoreError)
+    def not_stored(error: StoreError) -> Response:
+        return problem(503, str(error))
+
+
+def _body(kind: str) -> dict[str, Any]:
+    """The request's body, which is of that kind."""
+    if request.mimetype != "application/json":
+        raise _RefusedError(415, "send JSON, with the Content-Type application/json")
+    try:
+        body: Any = parse(request.get_data())
+    except MalformedBody as error:
+        raise _RefusedError(400, f"the body is not JSON: {error}") from error
+    errors = [
+        f"{pointer(error.instance_path) or 'the body'}: {error.message}" for error in _validator(kind).iter_errors(body)
+    ]
+    if errors:
+        raise _RefusedError(422, "; ".join(errors[:5]))
+    return dict(body)
+
+
+@cache
+def _validator(kind: str) -> jsonschema_rs.Validator:
+    return jsonschema_rs.Draft202012Validator(BODIES[kind])
+
+
+def _changed(contract: Contract, endpoint: Endpoint, asked: Mapping[str, Any]) -> Endpoint:
+    """The endpoint with what is asked for in the place of what was."""
+    changes: dict[str, Any] = {name: asked[name] for name in ("name", "headers", "enabled") if name in asked}
+    if "url" in asked:
+        changes["url"] = normalised(asked["url"])
+    if "events" in asked:
+        changes["events"] = checked_events(contract, asked["events"])
+    if "secret" in asked:
+        changes["secret"] = new_secret() if asked["secret"] == "auto" else checked(asked["secret"])  # noqa: S105 - a word
+    made = replace(endpoint, **changes)
+    prepare(made.url, made.headers, secret=made.secret)  # so that what cannot be sent is told now
+    return made
+
+
+def _found(rooms: Rooms, id_: str) -> Endpoint:
+    for endpoint in rooms.ledger.endpoints.all():
+        if endpoint.id == id_:
+            return endpoint
+    raise _RefusedError(404, f"no endpoint {id_!r}; GET /api/endpoints lists them")
+
+
+def _conflicting(step: Callable[[], T]) -> T:
+    try:
+        return step()
+    except EndpointError as error:
+        raise _RefusedError(409, str(error)) from error
+
+
+def _told(ended: Ended[Any]) -> dict[str, Any]:
+    return {**attempt_record(ended.attempt), "already_sent": ended.before}
+
+
+def _json(value: Mapping[str, Any] | Sequence[Any] | Iterable[Any], status: int = 200) -> Response:
+    return Response(f"{as_json(value)}\n", status, mimetype="application/json")
