@@ -26,7 +26,7 @@ from sender.attempt import Attempt, State
 from sender.endpoints import Endpoint, checked_events
 from sender.ledger import Ledger
 from sender.openapi import BODIES, document
-from sender.payload import PayloadError, bodies
+from sender.payload import InvalidPayload, PayloadError, bodies
 from sender.play import Plan, judged
 from sender.post import Poster, prepare
 from sender.report import attempt_record, endpoint_record
@@ -123,6 +123,8 @@ def _serve_firing(app: Flask, rooms: Rooms) -> None:
     def fire() -> Response:
         asked = _body("Fire")
         event, data = asked["event"], asked.get("data")
+        if data is not None and "sample" in asked:
+            raise _RefusedError(422, "data and sample exclude each other")
         body = next(
             bodies(
                 rooms.contract,
@@ -162,6 +164,10 @@ def _tell_of_errors(app: Flask) -> None:
     @app.errorhandler(_RefusedError)
     def refused(error: _RefusedError) -> Response:
         return problem(error.status, str(error))
+
+    @app.errorhandler(InvalidPayload)
+    def invalid(error: InvalidPayload) -> Response:
+        return problem(422, f'the payload violates its schema; "validate": false sends it all the same:{error.lines}')
 
     def meant_otherwise(error: Exception) -> Response:
         return problem(422, str(error))

@@ -32,6 +32,7 @@ _ENDPOINT: Document = {
     "enabled": {"type": "boolean"},
     "force": _FORCE,
 }
+_SPEED: Document = {"type": "number", "minimum": 0.001, "maximum": 1e9, "description": "By default all at once."}
 _SEED: Document = {"type": "integer", "minimum": 0, "description": "The same seed draws the same again."}
 
 BODIES: Mapping[str, Document] = {
@@ -60,7 +61,12 @@ BODIES: Mapping[str, Document] = {
         "type": "object",
         "properties": {
             "scenario": {"type": "object", "description": "`title`, `concurrency` and `steps`, as in a file."},
-            "speed": {"type": "number", "exclusiveMinimum": 0, "description": "By default as fast as can be."},
+            "speed": {
+                "type": "number",
+                "minimum": 0.001,
+                "maximum": 1e9,
+                "description": "By default as fast as can be.",
+            },
             "seed": _SEED,
             "loops": {"type": "integer", "minimum": 1, "maximum": 1000},
             "id": {"type": "string", "pattern": "^[!-~]{1,200}$"},

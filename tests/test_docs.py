@@ -53,7 +53,7 @@ def normal(text: str) -> list[str]:
 
 def bare_copy(target: Path) -> Path:
     """What a newcomer gets: the files, and nothing that was installed or made since."""
-    unwanted = shutil.ignore_patterns(".git", ".venv", ".nox", ".webhooks", "__pycache__", ".*_cache")
+    unwanted = shutil.ignore_patterns(".git", ".venv", ".nox", ".schemathesis", ".webhooks", "__pycache__", ".*_cache")
     return Path(shutil.copytree(ROOT, target, ignore=unwanted))
 
 
