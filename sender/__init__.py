@@ -1,7 +1,8 @@
 """The sending side: simulates EnableNow, exactly one POST per event and endpoint, never a retry.
 
-The rooms, in the order of the data: `payload` (the exact bytes) · `ledger` (what was sent, on the receiver's `store`) ·
-`post` (one POST, on a `wire`) · `fire` (the three in a sentence) · `volley` (many side by side) · `tally` (what those
-came to) · `report` (what is told) · `cli` (the command) · `testing` and `pytest_plugin` (firing from a test). It stands
-on the receiver's `contract`, `store`, `terminal` and `settings`, and on nothing else of it.
+The rooms, in the order of the data: `scenario` and `play` (many events) or `payload` (one: the exact bytes) ·
+`endpoints` (which events go where) and `aim` (so, where these go) · `ledger` (what was sent, on the receiver's `store`)
+· `signature`, `faults`, `post` (one POST, on a `wire`) · `fire` (intent, POST, outcome) · `volley` (many side by side)
+· `tally` and `report` (what is told) · `forward` (from the receiver's inbox to an application) · `api` · `verify` ·
+`cli` (the command) · `testing` and `pytest_plugin`. It stands on the receiver, never the other way.
 """

@@ -26,7 +26,7 @@ def ok(connection: socket.socket) -> None:
 
 
 def slowly(connection: socket.socket) -> None:
-    time.sleep(0.01)  # not to wait for anything: it is slow
+    time.sleep(0.005)  # not to wait for anything: it is slow
     ok(connection)
 
 

@@ -3,10 +3,12 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -138,13 +140,28 @@ def test_ctrl_c_says_what_happens_to_the_rest_and_the_next_retry_of_them_runs_th
     assert sorted(line["attempt"] for line in records(ended)) == [2, 2, 3]
 
 
+def stop_between_writes(process: Process) -> None:
+    """Stops a receiver while it does not hold the inbox, for which others would wait in vain."""
+
+    def stopped() -> bool:
+        process.popen.send_signal(signal.SIGSTOP)
+        with closing(sqlite3.connect(".webhooks/inbox.db", timeout=0.1, isolation_level=None)) as file:
+            with suppress(sqlite3.OperationalError):
+                file.execute("BEGIN IMMEDIATE")
+                return True
+        process.popen.send_signal(signal.SIGCONT)
+        return False
+
+    wait_for(stopped, "a moment in which nothing is written")
+
+
 def test_a_retry_runs_nothing_but_what_it_was_asked_for(failed: Process, receiving: Callable[..., Process]) -> None:
     failed.kill()
     Path("mended").touch()
     first, *others = [line["id"] for line in failed.find(type="delivery")]
     stopped = receiving("mine.py")  # puts two in line and is killed before it looks
     assert stopped.url
-    stopped.popen.send_signal(signal.SIGSTOP)
+    stop_between_writes(stopped)
     words = [sys.executable, "-m", "receiver", "retry", *others, "--handler", "store"]
     with subprocess.Popen(words, stderr=subprocess.DEVNULL) as retry:
         wait_for(lambda: in_line() == 2, "two in line")

@@ -8,7 +8,6 @@ import sys
 import pytest
 from conftest import ROOT, SOON, printing, wait_for
 
-
 SCHEMATHESIS = ROOT / ".schemathesis" / "bin" / "schemathesis"
 """In an environment of its own: its plugin would take part in every run of pytest."""
 

@@ -34,7 +34,7 @@ from receiver.store import new_id, now
 from sender.attempt import Attempt
 from sender.ledger import Ledger
 from sender.post import Poster, prepare
-from sender.volley import Volley
+from sender.volley import Shot, Volley
 
 CONCURRENCY = (1, 4, 16)
 POSTS = 1000
@@ -75,8 +75,8 @@ def post(url: str) -> int:
 
 def volley(ledger: Ledger, poster: Poster, url: str, concurrency: int) -> None:
     target = prepare(url, {})
-    shots = ((target, Attempt(new_id(), url, "transactions.fetched", BODY, now())) for _ in range(POSTS))
-    for ended in Volley(ledger, poster, concurrency=concurrency).fire(shots):
+    shots = (Shot(target, Attempt(new_id(), url, "transactions.fetched", BODY, now())) for _ in range(POSTS))
+    for ended in Volley(ledger, poster, concurrency=concurrency).fire([shots]):
         expect(ended.attempt.outcome.status, 202)
 
 
