@@ -145,10 +145,10 @@ def stop_between_writes(process: Process) -> None:
 
     def stopped() -> bool:
         process.popen.send_signal(signal.SIGSTOP)
-        with closing(sqlite3.connect(".webhooks/inbox.db", timeout=0.1, isolation_level=None)) as file:
-            with suppress(sqlite3.OperationalError):
-                file.execute("BEGIN IMMEDIATE")
-                return True
+        inbox = sqlite3.connect(".webhooks/inbox.db", timeout=0.1, isolation_level=None)
+        with closing(inbox), suppress(sqlite3.OperationalError):
+            inbox.execute("BEGIN IMMEDIATE")
+            return True
         process.popen.send_signal(signal.SIGCONT)
         return False
 
