@@ -23,7 +23,7 @@ EVENT = "transactions.fetched"
 CONCURRENCY = 16
 EVENTS = 5000
 MANY = 100_000
-ROUNDS = 5
+ROUNDS = 3
 
 
 def main() -> None:
