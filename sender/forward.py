@@ -6,8 +6,9 @@ not answered is `unknown`, and is sent again only by who asks for it.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 
 from receiver.entry import Entry
 from receiver.inbox import Inbox
@@ -16,12 +17,16 @@ from receiver.store import now
 from sender.attempt import Attempt, State
 from sender.fire import fire
 from sender.ledger import AlreadySent, Ledger
-from sender.places import ForwardError, Place
+from sender.places import ForwardError, Look, Place
 from sender.post import Poster, Target
 
 POLL_SECONDS = 0.05
 LONGEST_PAUSE = 2.0
 """Seconds after which an application that is down is tried again, at the latest."""
+_PAGE = 50  # of the hundred that the inbox reads at a time, so that they are of one moment
+_LATE = (
+    10_000_000  # microseconds after which what was judged is in the inbox; a judge waits for a lock for half of that
+)
 
 
 class Forwarding:
@@ -53,75 +58,93 @@ class Forwarding:
         It goes on where it was for this inbox and URL; at first from now, or from the oldest. Of an application that
         is down the first refusal is yielded; with `once` that ends it.
         """
-        place = self._begin(from_start=from_start)
-        while True:
-            place = self._still_there(place)
-            for seen, entry in self._new(place):
-                if self.stopped:
+        look = self._begin(from_start=from_start)
+        while not self.stopped:
+            look, page = self._page(look)
+            moment, judged = now(), self._inbox.judged(look.place.judged_at)
+            for seen, entry in page:
+                if not (yield from self._passed(entry, seen, once=once)):
                     return
-                waits = False
-                for attempt in self._sent(entry, place, once=once):
-                    waits = attempt.outcome.state is State.REFUSED
-                    yield attempt
-                if waits:
+                look = self._kept(seen)
+            for entry in judged:
+                if not (yield from self._passed(entry, look, judged=True, once=once)):
                     return
-                place = seen
-                self._ledger.places.keep(self._key, self._target.url, place)
-            if once or self.stopped:
+            look = self._settled(look, moment, durably=bool(judged), ended=not page)
+            if once and not page:
                 return
-            time.sleep(POLL_SECONDS)  # a poll: the receiver is another process
+            if not page:
+                time.sleep(POLL_SECONDS)  # a poll: the receiver is another process
 
     def again(self, entry: Entry) -> Attempt:
         """Sends a delivery once more, whatever became of it before."""
         if not entry.verdict.handled:
             raise ForwardError(f"delivery {entry.id} is {entry.verdict}: `receiver judge` judges it again")
         copy = self._ledger.next_copy(entry.id, self._target.url)
-        return fire(self._ledger, self._poster, self._for(entry), replace(self._attempt(entry), copy=copy))
+        attempt = replace(self._attempt(entry), copy=copy)
+        return fire(self._ledger, self._poster, self._for(entry), attempt, though_refused=True)
 
-    def _begin(self, *, from_start: bool) -> Place:
+    def _begin(self, *, from_start: bool) -> Look:
         found = self._ledger.places.find(self._key, self._target.url)
         if found and not from_start:
-            return found
+            return Look(found, tells=True)
         last = self._inbox.last()
         newest = next(self._inbox.after(last - 1), None)
-        place = Place(0) if from_start else Place(now(), last, newest[1].id if newest else None, now())
+        place = Place(0) if from_start else Place(now(), last, newest[1].id if newest else "", now())
         self._ledger.places.keep(self._key, self._target.url, place, synced=True)
-        return place
+        return Look(place)
 
-    def _still_there(self, place: Place) -> Place:
-        """The place, or the beginning where its delivery was pruned: another may have its number now."""
-        found = next(self._inbox.after(place.number - 1), None)
-        same = found is not None and (found[0], found[1].id) == (place.number, place.delivery)
-        return place if same else replace(place, number=0, delivery=None)
+    def _page(self, look: Look) -> tuple[Look, list[tuple[Look, Entry]]]:
+        """What came next, each with the look after it; from the beginning, where the delivery of the place is gone.
 
-    def _new(self, place: Place) -> Iterator[tuple[Place, Entry]]:
-        """What came, then what was judged again, since; each with the place after it."""
-        for number, entry in self._inbox.after(place.number):
-            place = replace(place, number=number, delivery=entry.id)
-            yield place, entry
-        for entry in self._inbox.judged(place.judged_at):
-            place = replace(place, judged_at=entry.judged_at or 0)
-            yield place, entry
+        That delivery and what follows it are read together: between two reads its number may be given again.
+        """
+        rows = list(islice(self._inbox.after(look.place.number - 1), _PAGE))
+        if look.place.delivery is not None:
+            if not rows or rows[0][1].id != look.place.delivery:
+                return self._page(look.from_the_beginning())
+            rows = rows[1:]
+        return look, [(look.at(number, entry.id), entry) for number, entry in rows]
 
-    def _sent(self, entry: Entry, place: Place, *, once: bool) -> Iterator[Attempt]:
-        """What became of a delivery; nothing where it is not to be sent, or was before."""
+    def _kept(self, look: Look) -> Look:
+        if not look.again:
+            self._ledger.places.keep(self._key, self._target.url, look.place)
+        return look
+
+    def _settled(self, look: Look, moment: int, *, durably: bool, ended: bool) -> Look:
+        """After a page and what was judged again up to a moment."""
+        place = look.place.judged(moment, _LATE)
+        changed = place.began != look.place.began or (ended and look.again)
+        look = replace(look, place=place, again_to=0 if ended else look.again_to)
+        return self._kept(look) if durably or changed else look
+
+    def _passed(self, entry: Entry, look: Look, *, once: bool, judged: bool = False) -> Generator[Attempt, None, bool]:
+        """Whether the next one has its turn: a delivery was sent, is not to be sent, or was before."""
+        if self.stopped:
+            return False
         wanted = not self._patterns or any(fits(entry.event or "", pattern) for pattern in self._patterns)
-        if not (wanted and entry.verdict.handled and (entry.judged_at or entry.received_at) >= place.began):
-            return
-        pause = POLL_SECONDS
-        told = False
+        old = (judged or look.again) and (entry.judged_at or entry.received_at) < look.place.began
+        if not wanted or not entry.verdict.handled or old:
+            return True
+        try:
+            return (yield from self._sent(entry, once=once))
+        except AlreadySent as before:
+            if look.tells and not judged and not look.again and before.attempt.outcome.state is State.UNKNOWN:
+                yield before.attempt  # who sent it was killed and could not tell
+            return True
+
+    def _sent(self, entry: Entry, *, once: bool) -> Generator[Attempt, None, bool]:
+        """Whether a delivery was sent; tried again while the application is down, of which the first time is told."""
+        pause, told = POLL_SECONDS, False
         while True:
-            try:
-                ended = fire(self._ledger, self._poster, self._for(entry), self._attempt(entry), though_refused=True)
-            except AlreadySent:
-                return
-            if ended.outcome.state is not State.REFUSED or not told:
+            ended = fire(self._ledger, self._poster, self._for(entry), self._attempt(entry), though_refused=True)
+            if ended.outcome.state is not State.REFUSED:
+                yield ended
+                return True
+            if not told:
                 told = True
                 yield ended
-            if ended.outcome.state is not State.REFUSED or once:
-                return
-            if not self._paused(pause):
-                return
+            if once or not self._paused(pause):
+                return False
             pause = min(2 * pause, LONGEST_PAUSE)
 
     def _paused(self, seconds: float) -> bool:

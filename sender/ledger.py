@@ -90,6 +90,7 @@ _CONCLUDE = """
 UPDATE attempt SET state = ?, milliseconds = ?, status = ?, delivery = ?, answer = ?, reason = ?
 WHERE id = ? AND url = ? AND copy = ?
 """
+_NEXT_COPY = "SELECT coalesce(max(copy) + (state != 'refused'), 0) AS copy FROM attempt WHERE id = ? AND url = ?"
 _IN_STATE = "SELECT * FROM attempt WHERE state = ? ORDER BY number DESC LIMIT ?"
 _GIVE_UP = """
 UPDATE attempt SET state = 'unknown', reason = 'the sender ended before the answer came'
@@ -206,10 +207,8 @@ class Ledger:
         return _attempt(row)
 
     def next_copy(self, id_: str, url: str) -> int:
-        """Which copy of an event the next attempt at an endpoint is."""
-        (row,) = self._store.read(
-            "SELECT coalesce(max(copy) + 1, 0) AS copy FROM attempt WHERE id = ? AND url = ?", (id_, url)
-        )
+        """Which copy of an event the next attempt at an endpoint is; the last one again, where that was refused."""
+        (row,) = self._store.read(_NEXT_COPY, (id_, url))
         return int(row["copy"])
 
     def attempts(self, *, limit: int, state: State | None = None) -> list[Attempt]:

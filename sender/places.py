@@ -8,7 +8,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from receiver.store import Store, StoreError
@@ -42,6 +42,39 @@ class Place:
     number: int = 0
     delivery: str | None = None
     judged_at: int = 0
+
+    def judged(self, moment: int, late: int) -> "Place":
+        """The place at a moment when all was looked at that had been judged so long before it. Where that moment lies
+        before the beginning the clock was set back, and so the beginning is."""
+        return replace(self, began=min(self.began, moment), judged_at=moment - late)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A place, and how it is gone on from there.
+
+    `again_to`: all up to that number is looked at again, since the delivery of the place was pruned. Until that is done
+    the place on disk stays as it was, or who goes on could not tell what is older than the beginning. `tells`: another
+    may have been killed before it told what it did.
+    """
+
+    place: Place
+    again_to: int = 0
+    tells: bool = False
+
+    @property
+    def again(self) -> bool:
+        """Whether it is at a number that was passed before."""
+        return bool(self.again_to) and self.place.number <= self.again_to
+
+    def at(self, number: int, delivery: str) -> "Look":
+        """The look when that delivery has had its turn."""
+        return replace(self, place=replace(self.place, number=number, delivery=delivery))
+
+    def from_the_beginning(self) -> "Look":
+        """The look at all that is there."""
+        again_to = max(self.again_to, self.place.number)
+        return replace(self, place=replace(self.place, number=0, delivery=None), again_to=again_to)
 
 
 class Places:

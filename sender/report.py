@@ -103,10 +103,15 @@ def endpoint_lines(endpoint: Endpoint) -> Iterator[str]:
         yield "           for the receiver, as in `RECEIVER_SECRET=... receiver run`"
 
 
-def forwarded_lines(attempt: Attempt) -> Iterator[str]:
-    """What became of a delivery that was forwarded, and what of it is to be done."""
+def forwarded_lines(attempt: Attempt, *, waits: bool = True, back: bool = False) -> Iterator[str]:
+    """What became of a delivery that was forwarded, and what of it is to be done. `waits`: it is tried again by itself
+    while the application is down; `back`: it was down before."""
     yield attempt_line(attempt)
-    if attempt.outcome.state is State.REFUSED:
+    if back:
+        yield f"{_INDENT}Your application is back."
+    if attempt.outcome.state is State.REFUSED and not waits:
+        yield f"{_INDENT}Nothing was sent: ask again when your application is back."
+    elif attempt.outcome.state is State.REFUSED:
         yield f"{_INDENT}It waits in the inbox until your application is back."
     elif not attempt.outcome.ok:
         yield f"{_INDENT}`sender forward --again {attempt.id[:SHORT]} --to {attempt.url}` sends it once more."

@@ -1,54 +1,22 @@
 """Forwarding to the user's application: exact bytes, once, in order, whatever dies meanwhile."""
 
-import json
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
-from conftest import SOON, Here, Peer, command, receiving_here, wait_for
-from peering import read_request
+from conftest import SOON, Here, Peer, command, printing, receiving_here, wait_for
+from forwarding import CONSENT, FETCHED, application, body, forward, forwarding, free_port, numbers, ok
 
 from receiver.inbox import Inbox
 from sender.attempt import State
 from sender.ledger import Ledger
 
-FETCHED, STATUS = "transactions.fetched", "consent.status.updated"
-CONSENT = "57ee0578-5bf4-4dcf-e1fa-08db5aa0e6b2"
 StartPeer = Callable[..., Peer]
-
-
-def ok(connection: socket.socket) -> None:
-    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-
-
-def body(number: int = 0, event: str = FETCHED) -> bytes:
-    return json.dumps({"event": event, "data": {"consentId": CONSENT, "addedTransactionsCount": number}}).encode()
-
-
-def numbers(requests: list[bytes]) -> list[int]:
-    return [json.loads(one.partition(b"\r\n\r\n")[2])["data"]["addedTransactionsCount"] for one in requests]
-
-
-def forward(url: str, *words: str) -> Any:
-    return command("sender", "forward", "--inbox", "in", "--to", url, *words)
-
-
-@contextmanager
-def forwarding(url: str, *words: str) -> Iterator["subprocess.Popen[str]"]:
-    line = [sys.executable, "-m", "sender", "forward", "--inbox", "in", "--to", url, *words]
-    with subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
 
 
 @pytest.fixture
@@ -57,36 +25,10 @@ def inbox() -> Iterator[Here]:
         yield here
 
 
-@contextmanager
-def application(port: int) -> Iterator[list[bytes]]:
-    """An application at a port, as long as the block runs; what it was sent."""
-    came: list[bytes] = []
-    listener = socket.create_server(("127.0.0.1", port))
-
-    def serve() -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            with closing(connection):
-                if request := read_request(connection):
-                    came.append(request)
-                    ok(connection)
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    try:
-        yield came
-    finally:
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-        thread.join(SOON)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+def started_at() -> int:
+    """When the attempt began that is newest in the ledger."""
+    with closing(Ledger(Path(".webhooks"))) as ledger:
+        return ledger.attempts(limit=1)[0].started_at
 
 
 class TestOnce:
@@ -124,6 +66,14 @@ class TestOnce:
         assert numbers(app.requests) == [1, 2]
         assert "is an event type, a prefix" in forward(app.url, "--event", "a.*.b").stderr
 
+    def test_leaves_the_headers_of_a_delivery_as_they_came(self, inbox: Here, peer: StartPeer) -> None:
+        app = peer(ok)
+        inbox.post(body(1))
+        refused = forward(app.url, "--once", "--from-start", "--header", "content-type: text/plain")
+        assert refused.returncode == 2
+        assert "is the delivery's" in refused.stderr
+        assert app.requests == []
+
     def test_has_the_exit_code_of_the_worst_and_tells_how_to_send_again(self, inbox: Here, peer: StartPeer) -> None:
         app = peer(lambda connection: connection.sendall(b"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"))
         delivery = inbox.post(body(1)).json()["delivery"]
@@ -145,36 +95,6 @@ class TestOnce:
         assert numbers(came) == [1, 2]
 
 
-def test_what_is_judged_valid_later_is_sent_then(inbox: Here, peer: StartPeer, tmp_path: Path) -> None:
-    app = peer(ok)
-    odd = b'{"event": "consent.status.updated", "data": {"status": 5}}'
-    inbox.post(odd)
-    forward(app.url, "--once", "--from-start")
-    assert app.requests == []
-    schemas = tmp_path / "own"
-    schemas.mkdir()
-    (schemas / f"{STATUS}.json").write_text("{}")
-    inbox.post(body(1))
-    assert "1 judged" in command("receiver", "judge", "--state", "in", "--schemas", str(schemas)).stderr
-    forward(app.url, "--once")
-    assert [one.partition(b"\r\n\r\n")[2] for one in app.requests] == [body(1), odd]
-    forward(app.url, "--once")
-    assert len(app.requests) == 2
-
-
-def test_a_number_that_is_given_again_after_a_prune_hides_nothing(inbox: Here, peer: StartPeer) -> None:
-    app = peer(ok)
-    for number in range(5):
-        inbox.post(body(number))
-    forward(app.url, "--once", "--from-start")
-    with closing(sqlite3.connect("in/inbox.db")) as file, file:
-        file.execute("DELETE FROM delivery WHERE number > 2")
-    for number in range(5, 8):
-        inbox.post(body(number))
-    forward(app.url, "--once")
-    assert numbers(app.requests) == list(range(8))
-
-
 class TestAgain:
     def test_sends_a_delivery_once_more_each_time_it_is_asked(self, inbox: Here, peer: StartPeer) -> None:
         app = peer(ok)
@@ -194,6 +114,30 @@ class TestAgain:
         assert len(app.requests) == 1
         assert forward(app.url, "--again", delivery).returncode == 4
         assert len(app.requests) == 2
+
+    def test_of_what_was_refused_and_waits_takes_its_place(self, inbox: Here) -> None:
+        """It never left, so once more is once: who waits with it does not send it too."""
+        port = free_port()
+        url = f"http://127.0.0.1:{port}/"
+        delivery = inbox.post(body(1)).json()["delivery"]
+        assert forward(url, "--once", "--from-start").returncode == 3
+        refused = forward(url, "--again", delivery)
+        assert refused.returncode == 3
+        assert "ask again when your application is back" in refused.stdout
+        assert "waits" not in refused.stdout
+        with application(port) as came:
+            assert forward(url, "--again", delivery).returncode == 0
+            assert forward(url, "--once").returncode == 0
+        assert numbers(came) == [1]
+
+    def test_by_two_at_once_is_sent_by_each_at_most_once(self, inbox: Here, peers: StartPeer) -> None:
+        app = peers(ok)
+        delivery = inbox.post(body(1)).json()["delivery"]
+        words = [sys.executable, "-m", "sender", "forward", "--inbox", "in", "--to", app.url, "--again", delivery]
+        asking = [subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in range(6)]
+        codes = [process.wait(SOON) for process in asking]
+        assert set(codes) <= {0, 2}
+        assert len(app.requests) == codes.count(0) >= 1
 
     def test_of_what_is_in_quarantine_is_refused(self, inbox: Here, peer: StartPeer) -> None:
         app = peer(ok)
@@ -221,6 +165,21 @@ class TestFollowing:
             process.send_signal(signal.SIGTERM)
             assert process.wait(SOON) == 0
         assert numbers(app.requests) == [0, 1]
+
+    def test_tells_once_that_the_application_is_down_and_once_that_it_is_back(self, inbox: Here) -> None:
+        port = free_port()
+        for number in range(3):
+            inbox.post(body(number))
+        words = [sys.executable, "-m", "sender", "forward", "--inbox", "in", "--to", f"http://127.0.0.1:{port}/"]
+        with printing([*words, "--from-start"]) as printed:
+            wait_for(lambda: "waits in the inbox" in printed(), "that it is down")
+            first = started_at()
+            wait_for(lambda: started_at() > first, "another try")
+            with application(port) as came:
+                wait_for(lambda: printed().count("✓") == 3, "all three")
+            text = printed()
+        assert numbers(came) == [0, 1, 2]
+        assert (text.count("waits in the inbox"), text.count("Your application is back.")) == (1, 1)
 
     def test_leaves_one_url_to_one_forwarder(self, inbox: Here, peer: StartPeer) -> None:
         app = peer(ok)

@@ -2,16 +2,20 @@
 
 import signal
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING
 
 import click
 
 from receiver.inbox import Inbox
 from receiver.match import PATTERN_FORMS, is_pattern
-from receiver.settings import STATE, Text
+from receiver.settings import INTERRUPTED, STATE, Text
 from receiver.terminal import as_json
 from sender.address import normalised
+from sender.attempt import Attempt, State
 from sender.cli.firing import ctrl_c_stops
 from sender.cli.options import (
     ca_option,
@@ -24,6 +28,11 @@ from sender.cli.options import (
 )
 from sender.ledger import Ledger
 from sender.report import attempt_record, exit_code, forwarded_lines
+
+if TYPE_CHECKING:
+    from sender.forward import Forwarding
+
+_OF_THE_DELIVERY = {"content-type", "delivery-id"}
 
 
 def _check_patterns(_ctx: click.Context, _param: click.Parameter, patterns: tuple[str, ...]) -> tuple[str, ...]:
@@ -80,23 +89,57 @@ def forward(
     What handlers get is sent: valid deliveries, and events that no schema knows. While the application is down they
     wait in the inbox. What was not answered is unknown, and sent again only by --again.
 
-    Exit codes with --once and --again: as of `sender fire`, the worst of all.
+    Exit codes with --once and --again: as of `sender fire`, the worst of all. Without them 0 after SIGTERM, and 130
+    after Ctrl-C; 130 also where --once was stopped.
     """
     from sender.forward import Forwarding
     from sender.places import alone
     from sender.post import Poster, prepare
 
+    _check_headers(headers)
     target = prepare(normalised(to), header_pairs(headers), authorities, secret)
-    worst = 0
     with closing(Inbox.existing(inbox)) as stored, closing(Ledger(state)) as ledger, Poster(timeout) as poster:
         forwarding = Forwarding(stored, ledger, poster, target, patterns)
         if again:
             ended = forwarding.again(stored.entry(again))
-            click.echo(as_json(attempt_record(ended)) if as_records else "\n".join(forwarded_lines(ended)))
+            _tell(ended, forwarded_lines(ended, waits=False), as_records=as_records)
             sys.exit(exit_code(ended))
-        with alone(state, target.url), ctrl_c_stops(forwarding):
-            signal.signal(signal.SIGTERM, lambda *_: forwarding.stop())
-            for ended in forwarding.run(from_start=from_start, once=once):
-                worst = max(worst, exit_code(ended))
-                click.echo(as_json(attempt_record(ended)) if as_records else "\n".join(forwarded_lines(ended)))
-    sys.exit(worst if once else 0)
+        with alone(state, target.url), ctrl_c_stops(forwarding), _sigterm_stops(forwarding) as terminated:
+            worst = _followed(forwarding.run(from_start=from_start, once=once), as_records=as_records)
+    sys.exit(worst or INTERRUPTED * forwarding.stopped if once else INTERRUPTED * (not terminated.is_set()))
+
+
+def _check_headers(headers: tuple[str, ...]) -> None:
+    for name in header_pairs(headers):
+        if name.lower() in _OF_THE_DELIVERY:
+            raise click.UsageError(f"--header {name!r}: is the delivery's, as it came; leave it out")
+
+
+def _followed(attempts: Iterator[Attempt], *, as_records: bool) -> int:
+    """Tells of attempts as they end; returns the worst exit code."""
+    worst, down = 0, False
+    for ended in attempts:
+        refused = ended.outcome.state is State.REFUSED
+        _tell(ended, forwarded_lines(ended, back=down and not refused), as_records=as_records)
+        worst, down = max(worst, exit_code(ended)), refused
+    return worst
+
+
+def _tell(attempt: Attempt, lines: Iterator[str], *, as_records: bool) -> None:
+    click.echo(as_json(attempt_record(attempt)) if as_records else "\n".join(lines))
+
+
+@contextmanager
+def _sigterm_stops(forwarding: "Forwarding") -> Iterator[Event]:
+    """SIGTERM lets the one under way end; the event is set when it came."""
+    came = Event()
+
+    def stop(*_: object) -> None:
+        came.set()
+        forwarding.stop()
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield came
+    finally:
+        signal.signal(signal.SIGTERM, before)
