@@ -23,10 +23,10 @@ from sender.post import Poster, Target
 POLL_SECONDS = 0.05
 LONGEST_PAUSE = 2.0
 """Seconds after which an application that is down is tried again, at the latest."""
-_PAGE = 50  # of the hundred that the inbox reads at a time, so that they are of one moment
-_LATE = (
-    10_000_000  # microseconds after which what was judged is in the inbox; a judge waits for a lock for half of that
-)
+_PAGE = 50
+"""Of the hundred deliveries that the inbox reads at a time, so that these are of one moment."""
+_LATE = 10_000_000
+"""Microseconds after which what was judged is in the inbox, also where its judge had to wait for a lock."""
 
 
 class Forwarding:

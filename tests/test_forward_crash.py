@@ -1,4 +1,4 @@
-"""Forwarding while everything dies: the forwarder, the application, both, in the middle of a POST; and who asks at once."""
+"""Forwarding while the forwarder, the application or both die, in the middle of a POST; and who asks at once."""
 
 import json
 import multiprocessing
@@ -140,7 +140,7 @@ while True:
 """
 
 
-def test_whoever_is_killed_under_load_each_is_sent_once_at_most_in_order_and_none_is_forgotten(
+def test_whoever_is_killed_under_load_each_is_sent_once_at_most_and_none_is_forgotten(
     receiving: Callable[..., Process],
 ) -> None:
     """Receiver, forwarder and application are processes, and the latter two are killed in turn while deliveries come."""

@@ -63,9 +63,7 @@ class TestPruned:
             process.wait(SOON)
         assert numbers(came)[-6:] == list(range(3, 9))
 
-    def test_what_came_before_the_beginning_is_not_sent_however_often_it_is_killed(
-        self, inbox: Here, peer: StartPeer
-    ) -> None:
+    def test_what_came_before_the_beginning_is_not_sent(self, inbox: Here, peer: StartPeer) -> None:
         """Where the place is gone all is looked at again, and the ledger knows nothing of what was never sent."""
         app = peer(ok)
         for number in range(4):
@@ -78,6 +76,22 @@ class TestPruned:
         inbox.post(body(5))
         forward(app.url, "--once")
         assert numbers(app.requests) == [4, 5]
+
+    def test_nor_is_it_after_a_kill_while_all_is_looked_at_again(
+        self, inbox: Here, peers: StartPeer, tmp_path: Path
+    ) -> None:
+        app = peers(lambda connection: None)
+        for one in (body(0), ODD % 1, body(1), body(2)):
+            inbox.post(one)
+        forward(app.url, "--once")
+        judge(tmp_path / "own")
+        change("in/inbox.db", "DELETE FROM delivery WHERE number = 4")
+        with forwarding(app.url) as process:
+            wait_for(lambda: app.requests, "what was judged")
+            process.kill()
+            process.wait()
+        forward(app.url, "--once", "--timeout", "1s")
+        assert bodies(app) == [ODD % 1]
 
 
 class TestClock:

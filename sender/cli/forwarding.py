@@ -106,7 +106,9 @@ def forward(
             sys.exit(exit_code(ended))
         with alone(state, target.url), ctrl_c_stops(forwarding), _sigterm_stops(forwarding) as terminated:
             worst = _followed(forwarding.run(from_start=from_start, once=once), as_records=as_records)
-    sys.exit(worst or INTERRUPTED * forwarding.stopped if once else INTERRUPTED * (not terminated.is_set()))
+    if once:
+        sys.exit(worst or (INTERRUPTED if forwarding.stopped else 0))
+    sys.exit(0 if terminated.is_set() else INTERRUPTED)
 
 
 def _check_headers(headers: tuple[str, ...]) -> None:
