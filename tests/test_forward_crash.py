@@ -143,7 +143,7 @@ while True:
 def test_whoever_is_killed_under_load_each_is_sent_once_at_most_and_none_is_forgotten(
     receiving: Callable[..., Process],
 ) -> None:
-    """Receiver, forwarder and application are processes, and the latter two are killed in turn while deliveries come."""
+    """All three are processes, and application and forwarder are killed in turn while deliveries come."""
     receiver, port, total = receiving("--state", "in"), free_port(), 0
     url, hook = f"http://127.0.0.1:{port}/", receiver.url
     assert forward(url, "--once", "--from-start").returncode == 0

@@ -153,8 +153,11 @@ class TestJudged:
         app = peer(ok)
         inbox.post(ODD % 1)
         judge(tmp_path / "own")
-        for _ in range(2):
-            forward(app.url, "--once")
-        assert app.requests == []
+        forward(app.url, "--once")
+        with forwarding(app.url):
+            for number in range(2):
+                inbox.post(body(number))
+                wait_for(lambda number=number: len(app.requests) > number, "it")
+        assert numbers(app.requests) == [0, 1]
         forward(app.url, "--once", "--from-start")
-        assert bodies(app) == [ODD % 1]
+        assert bodies(app) == [body(0), body(1), ODD % 1]
