@@ -5,6 +5,7 @@ delivery's id. While the application is down nothing is sent and nothing is lost
 not answered is `unknown`, and is sent again only by who asks for it.
 """
 
+import math
 import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
@@ -85,13 +86,14 @@ class Forwarding:
 
     def _begin(self, *, from_start: bool) -> Look:
         found = self._ledger.places.find(self._key, self._target.url)
+        told_to = found.number if found else math.inf
         if found and not from_start:
-            return Look(found, tells=True)
+            return Look(found, told_to=told_to)
         last = self._inbox.last()
         newest = next(self._inbox.after(last - 1), None)
         place = Place(0) if from_start else Place(now(), last, newest[1].id if newest else "", now())
         self._ledger.places.keep(self._key, self._target.url, place, synced=True)
-        return Look(place)
+        return Look(place, told_to=told_to)
 
     def _page(self, look: Look) -> tuple[Look, list[tuple[Look, Entry]]]:
         """What came next, each with the look after it; from the beginning, where the delivery of the place is gone.
@@ -128,8 +130,9 @@ class Forwarding:
         try:
             return (yield from self._sent(entry, once=once))
         except AlreadySent as before:
-            if look.tells and not judged and not look.again and before.attempt.outcome.state is State.UNKNOWN:
-                yield before.attempt  # who sent it was killed and could not tell
+            untold = not judged and not look.again and look.place.number > look.told_to
+            if untold and before.attempt.outcome.state is State.UNKNOWN:
+                yield before.attempt
             return True
 
     def _sent(self, entry: Entry, *, once: bool) -> Generator[Attempt, None, bool]:

@@ -5,6 +5,7 @@ Times are whole microseconds since 1970, UTC.
 
 import fcntl
 import hashlib
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,8 +36,8 @@ class ForwardError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The last delivery that was looked at, by its number and id (numbers are given again after a prune), and the last
-    moment of judging again. What was received before `began` is not forwarded."""
+    """The last delivery that was looked at, by its number and id (numbers are given again after a prune), and the
+    moment up to which what was judged again was looked at. What was received before `began` is not forwarded."""
 
     began: int
     number: int = 0
@@ -54,13 +55,13 @@ class Look:
     """A place, and how it is gone on from there.
 
     `again_to`: all up to that number is looked at again, since the delivery of the place was pruned. Until that is done
-    the place on disk stays as it was, or who goes on could not tell what is older than the beginning. `tells`: another
-    may have been killed before it told what it did.
+    the place on disk stays as it was, or who goes on could not tell what is older than the beginning. `told_to`: who
+    forwarded before told of all up to that number; of what follows it may have been killed before it told.
     """
 
     place: Place
     again_to: int = 0
-    tells: bool = False
+    told_to: float = math.inf
 
     @property
     def again(self) -> bool:

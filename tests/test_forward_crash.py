@@ -36,17 +36,20 @@ def hang(connection: socket.socket) -> None:
 
 
 class TestKilledInTheMiddleOfAPost:
-    def test_the_next_tells_that_it_is_unknown_and_does_not_send_it_again(self, inbox: Here, peers: StartPeer) -> None:
+    @pytest.mark.parametrize("words", [["--once"], ["--once", "--from-start"]])
+    def test_the_next_tells_that_it_is_unknown_and_does_not_send_it_again(
+        self, inbox: Here, peers: StartPeer, words: list[str]
+    ) -> None:
         app = peers(hang)
         delivery = inbox.post(body(0)).json()["delivery"]
         with forwarding(app.url, "--from-start") as process:
             wait_for(lambda: app.requests, "the first")
             process.kill()
             process.wait()
-        ended = forward(app.url, "--once")
+        ended = forward(app.url, *words)
         assert ended.returncode == 4
         assert f"`sender forward --again {delivery[:8]} --to {app.url}`" in ended.stdout
-        again = forward(app.url, "--once")
+        again = forward(app.url, *words)
         assert (again.returncode, again.stdout) == (0, "")
         assert len(app.requests) == 1
 
