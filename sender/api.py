@@ -159,9 +159,8 @@ def _serve_firing(app: Flask, rooms: Rooms) -> None:
     def play() -> Response:
         asked = _body("Play")
         scenario = from_document("scenario", asked["scenario"])
-        seed = asked.get("seed", secrets.randbits(32))
-        speed, id_ = asked.get("speed"), asked.get("id")
-        plan = Plan(scenario, rooms.contract, seed, speed, asked.get("loops", 1), new_id(), id_)
+        seed, loops = int(asked.get("seed", secrets.randbits(32))), int(asked.get("loops", 1))  # 1.0 is an integer too
+        plan = Plan(scenario, rooms.contract, seed, asked.get("speed"), loops, new_id(), asked.get("id"))
         every = _aims(rooms, asked.get("to"))
         if (total := plan.check(every)) > MOST_PLAYED:
             raise _RefusedError(

@@ -134,7 +134,7 @@ _SHOWN: Mapping[str, Document] = {
     },
     "Problem": {
         "type": "object",
-        "properties": {"title": _TEXT, "status": {"type": "integer"}, "detail": _TEXT},
+        "properties": {"type": _TEXT, "title": _TEXT, "status": {"type": "integer"}, "detail": _TEXT},
         "required": ["title", "status", "detail"],
     },
 }
