@@ -2,15 +2,13 @@
 
 import json
 import socket
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
-from conftest import SOON, Client, Peer, command, printing, receiving_here, wait_for
+from conftest import SOON, Client, Peer, receiving_here, wait_for
 
 FETCHED, STATUS = "transactions.fetched", "consent.status.updated"
 StartPeer = Callable[..., Peer]
@@ -210,21 +208,3 @@ class TestPlaying:
         ):
             answer = api("POST", "/api/play", {"scenario": scenario, "to": "http://127.0.0.1:9/"})
             assert (answer.status_code, told in answer.json()["detail"]) == (422, True), answer.text
-
-
-def test_the_command_serves_until_it_is_stopped() -> None:
-    with printing([sys.executable, "-m", "sender", "serve", "--port", "0", "--json"]) as printed:
-        ready = json.loads(wait_for(printed, "the first line").splitlines()[0])
-        headers = {"Authorization": f"Bearer {ready['token']}"}
-        events = requests.get(f"{ready['url']}/api/events", headers=headers, timeout=SOON).json()
-        assert FETCHED in [event["event"] for event in events]
-        port = ready["url"].rpartition(":")[2]
-        taken = command("sender", "serve", "--port", port)
-        assert taken.returncode == 2
-        assert "another --port may be free" in taken.stderr
-
-
-@pytest.mark.parametrize("token", ["", "a b", "é", "a\nb"])
-def test_the_command_wants_a_token_that_a_header_can_hold(token: str) -> None:
-    ended = command("sender", "serve", "--port", "0", "--token", token)
-    assert (ended.returncode, "must be ASCII without blanks" in ended.stderr) == (2, True)

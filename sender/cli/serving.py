@@ -61,8 +61,9 @@ def serve(
     """
     from receiver.listener import ListenerError, listen, serving
     from sender.api import Rooms, create_api
-    from sender.post import Poster
+    from sender.post import Poster, prepare
 
+    prepare(f"https://{HOST}/", {}, authorities)  # so that a file that holds none is told now
     chosen, stop = token or secrets.token_urlsafe(24), _stop_signals()
     try:
         with (
