@@ -42,7 +42,7 @@ WHOLE = 1 << 20
 """Bytes of an answer that may wait for its end, so that its head does not leave alone."""
 
 THREADS = 4
-"""How many requests are answered at the same time by an application that takes one at a time."""
+"""How many requests an application that takes one at a time answers at the same time, if nothing else is said."""
 
 Together = Callable[[Sequence[Environ]], None]
 
@@ -52,7 +52,6 @@ CONNECTIONS = 400
 _LIMITS: dict[str, Any] = {
     "connection_limit": CONNECTIONS + 100,  # only reached if none of them is idle
     "max_request_header_size": 32 << 10,
-    "threads": THREADS,
     "outbuf_high_watermark": 1 << 40,  # the listener's thread must not wait for a client to read its answer
     "channel_timeout": 15,  # seconds without a byte
     "cleanup_interval": 5,  # seconds
@@ -104,15 +103,17 @@ def serving(
     max_body: int,
     refused: Callable[[int, str], None] = lambda _status, _reason: None,
     together: Together | None = None,
+    threads: int = THREADS,
 ) -> Iterator[None]:
     """Serves a WSGI application from threads of its own until the block is left; what had come by then is answered.
 
     The application reads at most `max_body` + 1 bytes of a body; if it reads that many, CONTENT_LENGTH tells how many
     were sent. `refused` is told of what never reaches it, as it is not HTTP. `together`, if there is one, is called
-    with the environs of the requests that have come together, before the application is with each.
+    with the environs of the requests that have come together, before the application is with each. `threads` requests
+    are answered at the same time; an application whose answers wait for others takes more.
     """
     channels: dict[int, Any] = {}
-    limits = {**_LIMITS, "max_request_body_size": max_body * DRAIN, "inbuf_overflow": max_body * 2}
+    limits = {**_LIMITS, "threads": threads, "max_request_body_size": max_body * DRAIN, "inbuf_overflow": max_body * 2}
     rounds: Any = _Rounds(together) if together else None
     server: Any = create_server(app, map=channels, sockets=[listener], _dispatcher=rounds, **limits)
     server.adj.send_bytes = WHOLE  # (to give it as a limit is deprecated)

@@ -25,8 +25,7 @@ def guard(app: Flask, token: str | None = None, open_: Collection[str] = ()) -> 
         origin = request.headers.get("Origin")
         if origin is not None and origin != request.host_url.rstrip("/"):
             return problem(403, "The request comes from a web page of another origin.")
-        given = request.headers.get("Authorization", "").removeprefix("Bearer ").encode()
-        if token is None or request.path in open_ or hmac.compare_digest(given, token.encode()):
+        if token is None or request.path in open_ or _bears(token):
             return None
         answer = problem(401, "Send the token that was printed at the start: `Authorization: Bearer TOKEN`.")
         answer.headers["WWW-Authenticate"] = "Bearer"
@@ -43,6 +42,11 @@ def guard(app: Flask, token: str | None = None, open_: Collection[str] = ()) -> 
         response.headers["Cache-Control"] = "no-store"
         response.headers["X-Content-Type-Options"] = "nosniff"
         return response
+
+
+def _bears(token: str) -> bool:
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    return hmac.compare_digest(given.encode(), token.encode()) and scheme.lower() == "bearer"
 
 
 def problem(status: int, detail: str, **members: object) -> Response:

@@ -1,19 +1,20 @@
 """The API: the provider's "Webhooks" tab for end-to-end tests, in any language.
 
 In: HTTP requests on loopback. Out: endpoints changed, events fired, scenarios played; as JSON, errors as problems (RFC
-9457). What is fired goes the way that `sender fire` goes.
+9457). What is fired goes the way that `sender fire` goes, but never to a URL that nobody named.
 """
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from typing import Any, TypeVar
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
 
 import jsonschema_rs
 from flask import Flask, Response, request
 
-from receiver.contract import Contract
+from receiver.contract import Contract, ContractError
 from receiver.delivery import MalformedBody, parse
 from receiver.page import guard, problem
 from receiver.settings import MAX_BODY
@@ -21,9 +22,9 @@ from receiver.store import StoreError, new_id
 from receiver.terminal import as_json
 from receiver.violations import pointer
 from sender.address import EndpointError, normalised
-from sender.aim import Aim, aims, aims_of
+from sender.aim import Aim, aims
 from sender.attempt import Attempt, State
-from sender.endpoints import Endpoint, checked_events
+from sender.endpoints import Endpoint, EndpointConflict, checked_events
 from sender.ledger import Ledger
 from sender.openapi import BODIES, document
 from sender.payload import InvalidPayload, PayloadError, bodies
@@ -34,10 +35,22 @@ from sender.scenario import ScenarioError, from_document
 from sender.signature import checked, new_secret
 from sender.volley import Ended, Shot, Volley
 
-T = TypeVar("T")
-
 MOST_PLAYED = 10_000
 """So many POSTs one call may come to; `sender play` plays more."""
+
+
+_NOBODY = (
+    ', so nothing was sent; PATCH /api/endpoints/{id} with "events" subscribes one, with "enabled": true enables one, '
+    'POST /api/endpoints makes one, and "to" sends it to a URL'
+)
+_STATUSES: Mapping[type[Exception], int] = {
+    EndpointError: 422,
+    EndpointConflict: 409,
+    PayloadError: 422,
+    ScenarioError: 422,
+    StoreError: 503,
+    ContractError: 500,  # a sample that the user broke meanwhile
+}
 
 
 class _RefusedError(Exception):
@@ -50,11 +63,12 @@ class _RefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Rooms:
-    """What the API works with."""
+    """What the API works with; `authorities` is a file of certificates to trust instead of the public ones."""
 
     contract: Contract
     ledger: Ledger
     poster: Poster
+    authorities: Path | None = None
 
 
 def create_api(rooms: Rooms, token: str) -> Flask:
@@ -88,7 +102,7 @@ def _serve_endpoints(app: Flask, rooms: Rooms) -> None:
     def add_endpoint() -> Response:
         asked = _body("NewEndpoint")
         made = _changed(rooms.contract, Endpoint("", ()), asked)
-        _conflicting(lambda: endpoints.add(made, force=asked.get("force", False)))
+        endpoints.add(made, force=asked.get("force", False))
         return _json(endpoint_record(made, secret=True), 201)
 
     @app.get("/api/endpoints/<id_>")
@@ -98,8 +112,8 @@ def _serve_endpoints(app: Flask, rooms: Rooms) -> None:
     @app.patch("/api/endpoints/<id_>")
     def change_endpoint(id_: str) -> Response:
         asked = _body("EndpointChange")
-        made = _changed(rooms.contract, _found(rooms, id_), asked)
-        _conflicting(lambda: endpoints.change(made, force=asked.get("force", False)))
+        found, force = _found(rooms, id_), asked.get("force", False)
+        made = endpoints.change(found.id, lambda now: _changed(rooms.contract, now, asked), force=force)
         return _json(endpoint_record(made))
 
     @app.delete("/api/endpoints/<id_>")
@@ -111,12 +125,12 @@ def _serve_endpoints(app: Flask, rooms: Rooms) -> None:
 def _serve_firing(app: Flask, rooms: Rooms) -> None:
     @app.get("/api/attempts")
     def list_attempts() -> Response:
-        limit, state = request.args.get("limit", "100"), request.args.get("state")
-        if not (limit.isascii() and limit.isdigit() and 1 <= int(limit) <= 1000):
-            raise _RefusedError(422, "limit is a number from 1 to 1000")
-        if state is not None and state not in list(State):
-            raise _RefusedError(422, f"state is one of {', '.join(State)}")
-        attempts = rooms.ledger.attempts(limit=int(limit), state=State(state) if state else None)
+        limit, state, id_ = _limit(), _state(), request.args.get("id")
+        if id_ is None:
+            attempts = rooms.ledger.attempts(limit=limit, state=state)
+        else:
+            under = rooms.ledger.attempts_under(id_)
+            attempts = [one for one in under if state in {None, one.outcome.state}][:limit]
         return _json([attempt_record(attempt) for attempt in attempts])
 
     @app.post("/api/fire")
@@ -135,8 +149,9 @@ def _serve_firing(app: Flask, rooms: Rooms) -> None:
             )
         )
         attempt = Attempt(asked.get("id") or new_id(), "", event, body, 0, fault=asked.get("fault"))
-        every = aims(rooms.ledger.endpoints, asked.get("to"), {})
-        chosen = _conflicting(lambda: aims_of(event, rooms.ledger.endpoints, every))
+        chosen = [aim for aim in _aims(rooms, asked.get("to")) if aim.wants(event)]
+        if not chosen:
+            raise _RefusedError(409, f"no endpoint is subscribed to {event}{_NOBODY}")
         lanes = [[Shot(aim.target, replace(attempt, copy=aim.copy(event)))] for aim in chosen]
         return _json({"attempts": [_told(ended) for ended in Volley(rooms.ledger, rooms.poster).fire(lanes)]})
 
@@ -144,16 +159,15 @@ def _serve_firing(app: Flask, rooms: Rooms) -> None:
     def play() -> Response:
         asked = _body("Play")
         scenario = from_document("scenario", asked["scenario"])
-        seed = asked.get("seed", secrets.randbits(32))
-        speed, id_ = asked.get("speed"), asked.get("id")
-        plan = Plan(scenario, rooms.contract, seed, speed, asked.get("loops", 1), new_id(), id_)
-        every: list[Aim] = aims(rooms.ledger.endpoints, asked.get("to"), {})
+        seed, loops = int(asked.get("seed", secrets.randbits(32))), int(asked.get("loops", 1))  # 1.0 is an integer too
+        plan = Plan(scenario, rooms.contract, seed, asked.get("speed"), loops, new_id(), asked.get("id"))
+        every = _aims(rooms, asked.get("to"))
         if (total := plan.check(every)) > MOST_PLAYED:
             raise _RefusedError(
                 422, f"comes to {total} POSTs, of which one call makes {MOST_PLAYED}: use `sender play`"
             )
         if not total:
-            raise _RefusedError(409, "no endpoint is subscribed to any of its events")
+            raise _RefusedError(409, f"no endpoint is subscribed to any of its events{_NOBODY}")
         volley = Volley(rooms.ledger, rooms.poster, concurrency=scenario.concurrency)
         ended = list(volley.fire([plan.lane(aim) for aim in every]))
         attempts = [{**_told(one), "missed": judged(one.shot.step, one.attempt.outcome)} for one in ended]
@@ -169,15 +183,12 @@ def _tell_of_errors(app: Flask) -> None:
     def invalid(error: InvalidPayload) -> Response:
         return problem(422, f'the payload violates its schema; "validate": false sends it all the same:{error.lines}')
 
-    def meant_otherwise(error: Exception) -> Response:
-        return problem(422, str(error))
+    for kind, status in _STATUSES.items():
+        app.register_error_handler(kind, partial(_as_problem, status))
 
-    for kind in (EndpointError, PayloadError, ScenarioError):
-        app.register_error_handler(kind, meant_otherwise)
 
-    @app.errorhandler(StoreError)
-    def not_stored(error: StoreError) -> Response:
-        return problem(503, str(error))
+def _as_problem(status: int, error: Exception) -> Response:
+    return problem(status, str(error))
 
 
 def _body(kind: str) -> dict[str, Any]:
@@ -209,10 +220,16 @@ def _changed(contract: Contract, endpoint: Endpoint, asked: Mapping[str, Any]) -
     if "events" in asked:
         changes["events"] = checked_events(contract, asked["events"])
     if "secret" in asked:
-        changes["secret"] = new_secret() if asked["secret"] == "auto" else checked(asked["secret"])  # noqa: S105 - a word
+        changes["secret"] = _secret(asked["secret"])
     made = replace(endpoint, **changes)
     prepare(made.url, made.headers, secret=made.secret)  # so that what cannot be sent is told now
     return made
+
+
+def _secret(asked: str | None) -> str | None:
+    if asked is None:
+        return None
+    return new_secret() if asked == "auto" else checked(asked)
 
 
 def _found(rooms: Rooms, id_: str) -> Endpoint:
@@ -222,11 +239,25 @@ def _found(rooms: Rooms, id_: str) -> Endpoint:
     raise _RefusedError(404, f"no endpoint {id_!r}; GET /api/endpoints lists them")
 
 
-def _conflicting(step: Callable[[], T]) -> T:
-    try:
-        return step()
-    except EndpointError as error:
-        raise _RefusedError(409, str(error)) from error
+def _aims(rooms: Rooms, to: str | None) -> list[Aim]:
+    """Where events go; without a URL to the endpoints only, and not, as on the command line, to a local receiver."""
+    if to is None and not rooms.ledger.endpoints.all():
+        raise _RefusedError(409, f"there is no endpoint{_NOBODY}")
+    return aims(rooms.ledger.endpoints, to, {}, rooms.authorities)
+
+
+def _limit() -> int:
+    limit = request.args.get("limit", "100")
+    if not (limit.isascii() and limit.isdigit() and len(limit) <= 4 and 1 <= int(limit) <= 1000):
+        raise _RefusedError(422, "limit is a number from 1 to 1000")
+    return int(limit)
+
+
+def _state() -> State | None:
+    state = request.args.get("state")
+    if state is not None and state not in list(State):
+        raise _RefusedError(422, f"state is one of {', '.join(State)}")
+    return None if state is None else State(state)
 
 
 def _told(ended: Ended[Any]) -> dict[str, Any]:

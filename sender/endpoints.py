@@ -6,13 +6,19 @@ In: what a user asks for. Out: endpoints, oldest first, kept in the ledger's fil
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from receiver.contract import Contract
 from receiver.store import Store, new_id, now
 from receiver.terminal import did_you_mean
 from sender.address import EndpointError, normalised
+
+
+class EndpointConflict(EndpointError):
+    """What is asked for does not go with the endpoints that there are now."""
+
 
 EVERY = "*"
 """Among an endpoint's events: all of them, also those that are yet to come."""
@@ -89,6 +95,7 @@ class Endpoints:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._changing = threading.Lock()  # what is looked at before a change holds until it is made
 
     def all(self) -> list[Endpoint]:
         """Every endpoint, oldest first."""
@@ -121,18 +128,23 @@ class Endpoints:
         """Adds an endpoint.
 
         Raises:
-            EndpointError: its name is taken; or, unless forced, its URL for one of its events.
+            EndpointConflict: its name is taken; or, unless forced, its URL for one of its events.
         """
-        self._put(_ADD, endpoint, force=force)
+        with self._changing:
+            self._put(_ADD, endpoint, force=force)
 
-    def change(self, endpoint: Endpoint, *, force: bool = False) -> None:
-        """Puts an endpoint in the place of the one with its id.
+    def change(self, id_: str, changed: Callable[[Endpoint], Endpoint], *, force: bool = False) -> Endpoint:
+        """Puts in the place of the endpoint with that id what `changed` makes of it as it is now; returns that.
 
         Raises:
-            EndpointError: as of `add`; or it was removed meanwhile.
+            EndpointConflict: as of `add`; or it was removed meanwhile.
         """
-        if not self._put(_CHANGE, endpoint, force=force):
-            raise EndpointError(f"endpoint {endpoint.id} was removed meanwhile")
+        with self._changing:
+            before = next((one for one in self.all() if one.id == id_), None)
+            made = before and changed(before)
+            if made is None or not self._put(_CHANGE, made, force=force):
+                raise EndpointConflict(f"endpoint {id_} was removed meanwhile")
+            return made
 
     def remove(self, endpoint: Endpoint) -> None:
         """Removes it; what was sent to its URL stays known, and is not sent there again."""
@@ -141,11 +153,11 @@ class Endpoints:
     def _put(self, statement: str, endpoint: Endpoint, *, force: bool) -> bool:
         others = [one for one in self.all() if one.id != endpoint.id]
         if endpoint.name and endpoint.name in {one.name for one in others}:
-            raise EndpointError(f"there is an endpoint called {endpoint.name!r} already; choose another --name")
+            raise EndpointConflict(f"there is an endpoint called {endpoint.name!r} already; choose another name")
         if not force and (twin := next(filter(endpoint.shares, others), None)):
-            raise EndpointError(
+            raise EndpointConflict(
                 f"{endpoint.url} is an endpoint for {_listed(twin.events)} already ({twin.label}); "
-                "choose other events, or add it with --force to have them sent there twice"
+                'choose other events, or have them sent there twice with --force (in the API: "force": true)'
             )
         (changed,) = self._store.write((statement, _values(endpoint)))
         return changed == 1

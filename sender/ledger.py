@@ -92,6 +92,7 @@ WHERE id = ? AND url = ? AND copy = ?
 """
 _NEXT_COPY = "SELECT coalesce(max(copy) + (state != 'refused'), 0) AS copy FROM attempt WHERE id = ? AND url = ?"
 _IN_STATE = "SELECT * FROM attempt WHERE state = ? ORDER BY number DESC LIMIT ?"
+_UNDER = "SELECT * FROM attempt WHERE id = ? ORDER BY number DESC"
 _GIVE_UP = """
 UPDATE attempt SET state = 'unknown', reason = 'the sender ended before the answer came'
 WHERE number = ? AND state = 'sending'
@@ -218,6 +219,10 @@ class Ledger:
         else:
             rows = self._store.read(_IN_STATE, (state, limit))
         return [_attempt(row) for row in rows]
+
+    def attempts_under(self, id_: str) -> list[Attempt]:
+        """The attempts under an event's whole id, newest first; none where nothing was sent under it."""
+        return [_attempt(row) for row in self._store.read(_UNDER, (id_,))]
 
     def attempts_of(self, shortened: str) -> list[Attempt]:
         """The attempts for the event whose id begins with `shortened`, one for each endpoint.

@@ -4,6 +4,7 @@ In: a contract. Out: the document; its `webhooks` are the contract's event types
 """
 
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import Any
 
 from receiver import __version__
@@ -21,18 +22,20 @@ _EVENTS: Document = {
     "description": 'Event types; `["*"]` is every one, also those that are yet to come.',
 }
 _HEADERS: Document = {"type": "object", "additionalProperties": _TEXT}
-_SECRET: Document = {"type": "string", "description": "`auto` makes one; else base64 of 24 to 64 bytes after `whsec_`."}
+_SECRET: Document = {
+    "type": ["string", "null"],
+    "description": "`auto` makes one; else base64 of 24 to 64 bytes after `whsec_`; null for none.",
+}
 _FORCE: Document = {"type": "boolean", "description": "Also where the URL gets some of these events already."}
 _ENDPOINT: Document = {
     "url": _URL,
     "events": _EVENTS,
-    "name": {"type": ["string", "null"], "minLength": 1, "maxLength": 80},
+    "name": {"type": ["string", "null"], "minLength": 1, "maxLength": 80, "pattern": "^[^\\x00-\\x1f\\x7f-\\x9f]+$"},
     "secret": _SECRET,
     "headers": _HEADERS,
     "enabled": {"type": "boolean"},
     "force": _FORCE,
 }
-_SPEED: Document = {"type": "number", "minimum": 0.001, "maximum": 1e9, "description": "By default all at once."}
 _SEED: Document = {"type": "integer", "minimum": 0, "description": "The same seed draws the same again."}
 
 BODIES: Mapping[str, Document] = {
@@ -65,7 +68,7 @@ BODIES: Mapping[str, Document] = {
                 "type": "number",
                 "minimum": 0.001,
                 "maximum": 1e9,
-                "description": "By default as fast as can be.",
+                "description": "So many times as fast; by default as fast as can be.",
             },
             "seed": _SEED,
             "loops": {"type": "integer", "minimum": 1, "maximum": 1000},
@@ -78,6 +81,7 @@ BODIES: Mapping[str, Document] = {
 }
 """The bodies that the API takes."""
 
+_TIME: Document = {"type": "string", "format": "date-time"}
 _STATE: Document = {"enum": ["sending", "delivered", "refused", "unknown"]}
 _SHOWN: Mapping[str, Document] = {
     "Endpoint": {
@@ -86,15 +90,27 @@ _SHOWN: Mapping[str, Document] = {
             **{name: _ENDPOINT[name] for name in ("url", "events", "name", "headers", "enabled")},
             "id": _TEXT,
             "signed": {"type": "boolean"},
-            "created_at": {"type": "string", "format": "date-time"},
-            "secret": {"type": ["string", "null"], "description": "Only in the answer to who made it."},
+            "created_at": _TIME,
+            "secret": {"type": ["string", "null"], "description": "Only in the answer to the POST that made it."},
         },
         "required": ["id", "url", "events", "name", "headers", "enabled", "signed", "created_at"],
     },
     "EventType": {
         "type": "object",
-        "properties": {"event": _TEXT, "title": _TEXT, "description": _TEXT, "documented": {"type": "boolean"}},
-        "required": ["event"],
+        "properties": {
+            "event": _TEXT,
+            "title": _TEXT,
+            "description": _TEXT,
+            "documented": {"type": "boolean", "description": "Whether any member of its data is."},
+            "fields": {"type": "array", "items": {"$ref": "#/components/schemas/Field"}},
+            "samples": {"type": "array", "items": _TEXT},
+        },
+        "required": ["event", "title", "description", "documented", "fields", "samples"],
+    },
+    "Field": {
+        "type": "object",
+        "properties": {"path": _TEXT, "required": {"type": "boolean"}, "type": _TEXT, "description": _TEXT},
+        "required": ["path", "required", "type", "description"],
     },
     "Attempt": {
         "type": "object",
@@ -105,14 +121,20 @@ _SHOWN: Mapping[str, Document] = {
             "state": _STATE,
             "status": {"type": ["integer", "null"]},
             "fault": {"type": ["string", "null"]},
+            "delivery": {"type": ["string", "null"], "description": "Under which id our receiver keeps it."},
+            "started_at": _TIME,
+            "milliseconds": {"type": ["number", "null"], "description": "Until the answer's head came, or none."},
+            "reason": {"type": ["string", "null"], "description": "Why it was refused or is unknown."},
+            "answer": {"type": "string", "description": "The head of the answer's body."},
+            "body": {"type": "string", "description": "What was sent."},
             "already_sent": {"type": "boolean", "description": "It was sent before, and not now."},
             "missed": {"type": "array", "items": _TEXT, "description": "What is not as its step expects."},
         },
-        "required": ["id", "event", "url", "state", "status"],
+        "required": ["id", "event", "url", "state", "status", "started_at", "answer", "body"],
     },
     "Problem": {
         "type": "object",
-        "properties": {"title": _TEXT, "status": {"type": "integer"}, "detail": _TEXT},
+        "properties": {"type": _TEXT, "title": _TEXT, "status": {"type": "integer"}, "detail": _TEXT},
         "required": ["title", "status", "detail"],
     },
 }
@@ -121,7 +143,7 @@ _SHOWN: Mapping[str, Document] = {
 def document(contract: Contract) -> Document:
     """The whole description."""
     nobody = {"409": _problem("No endpoint is subscribed to it.")}
-    attempts = {"type": "object", "properties": {"attempts": _listed("Attempt")}, "required": ["attempts"]}
+    fired, played = _attempts({}), _attempts({"seed": {"type": "integer"}})
     found = {"200": _answer(_ref("Endpoint")), "404": _problem("There is no such endpoint.")}
     bad = {status: _problem(reason) for status, reason in _BAD.items()}
     return {
@@ -149,11 +171,12 @@ def document(contract: Contract) -> Document:
                     "parameters": [
                         {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 1000}},
                         {"name": "state", "in": "query", "schema": _STATE},
+                        {"name": "id", "in": "query", "schema": _TEXT, "description": "Those under an event's id."},
                     ],
                 }
             },
-            "/api/fire": {"post": _operation("fire", {"200": _answer(attempts), **nobody, **bad}, "Fire")},
-            "/api/play": {"post": _operation("play", {"200": _answer(attempts), **nobody, **bad}, "Play")},
+            "/api/fire": {"post": _operation("fire", {"200": _answer(fired), **nobody, **bad}, "Fire")},
+            "/api/play": {"post": _operation("play", {"200": _answer(played), **nobody, **bad}, "Play")},
         },
         "webhooks": {name: _webhook(contract, name) for name in contract.events},
         "components": {
@@ -164,7 +187,7 @@ def document(contract: Contract) -> Document:
 
 
 _BAD = {
-    "400": "It is not JSON.",
+    "400": "It is not JSON, or for another host.",
     "413": "It is too large.",
     "415": "Its Content-Type is not application/json.",
     "422": "It cannot be meant so.",
@@ -175,12 +198,22 @@ def _operation(name: str, responses: Document, body: str | None = None) -> Docum
     content = (
         {"requestBody": {"required": True, "content": {"application/json": {"schema": _ref(body)}}}} if body else {}
     )
-    refused = {"401": _problem("The token is missing."), "403": _problem("It comes from a web page elsewhere.")}
-    return {"operationId": name, **content, "responses": {**responses, **refused}}
+    refused = {
+        "400": _problem("It is for another host."),
+        "401": _problem("The token is missing."),
+        "403": _problem("It comes from a web page elsewhere."),
+        "503": _problem("The ledger does not take it."),
+    }
+    return {"operationId": name, **content, "responses": {**refused, **responses}}
 
 
 def _ref(name: str) -> Document:
     return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _attempts(more: Document) -> Document:
+    properties = {**more, "attempts": _listed("Attempt")}
+    return {"type": "object", "properties": properties, "required": list(properties)}
 
 
 def _listed(name: str) -> Document:
@@ -220,5 +253,5 @@ def _local(part: Any, name: str) -> Any:
     kept = {key: _local(member, name) for key, member in part.items() if key not in {"$id", "$schema"}}
     if isinstance(reference := part.get("$ref"), str):
         file, _, place = reference.partition("#")
-        kept["$ref"] = f"#/components/schemas/{file.removesuffix('.json') or name}{place}"
+        kept["$ref"] = f"#/components/schemas/{PurePosixPath(file).stem if file else name}{place}"
     return kept

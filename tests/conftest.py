@@ -1,4 +1,5 @@
-"""What the tests stand on: real processes, real sockets, a receiver in this process; and the peers of `peering`."""
+"""What the tests stand on: real processes, real sockets, a receiver in this process; the peers of `peering`, the API of
+`driving`."""
 
 import json
 import os
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
+from driving import TOKEN, Client, api
 from peering import SOON, Peer, peer, peers
 
 from receiver.contract import Contract
@@ -249,10 +251,13 @@ __all__ = [
     "JSON",
     "ROOT",
     "SOON",
+    "TOKEN",
+    "Client",
     "Here",
     "Peer",
     "Process",
     "Suite",
+    "api",
     "command",
     "peer",
     "peers",

@@ -35,7 +35,7 @@ def test_those_that_are_enabled_get_the_events_that_they_chose(endpoints: Endpoi
         endpoints.add(one)
     assert endpoints.subscribed(FETCHED) == [a, b]
     assert endpoints.subscribed("of.tomorrow") == [b]
-    endpoints.change(replace(b, enabled=False))
+    endpoints.change(b.id, lambda one: replace(one, enabled=False))
     assert endpoints.subscribed(FETCHED) == [a]
     endpoints.remove(a)
     assert endpoints.subscribed(FETCHED) == []
@@ -84,18 +84,18 @@ class TestTheSameUrlTwice:
         other = Endpoint("http://b/", (FETCHED,))
         endpoints.add(other)
         with pytest.raises(EndpointError, match="is an endpoint for transactions.fetched already"):
-            endpoints.change(replace(other, url=URL))
+            endpoints.change(other.id, lambda one: replace(one, url=URL))
 
     def test_may_be_changed_in_what_is_its_own(self, endpoints: Endpoints) -> None:
         one = Endpoint(URL, (FETCHED,), "a")
         endpoints.add(one)
-        endpoints.change(replace(one, enabled=False))
+        endpoints.change(one.id, lambda before: replace(before, enabled=False))
         assert endpoints.find("a").enabled is False
 
 
 def test_a_name_is_one_endpoints(endpoints: Endpoints) -> None:
     endpoints.add(Endpoint("http://a/", (EVERY,), "shop"))
-    with pytest.raises(EndpointError, match="called 'shop' already; choose another --name"):
+    with pytest.raises(EndpointError, match="called 'shop' already; choose another name"):
         endpoints.add(Endpoint("http://b/", (EVERY,), "shop"))
 
 
@@ -104,4 +104,4 @@ def test_what_was_removed_meanwhile_is_not_changed(endpoints: Endpoints) -> None
     endpoints.add(one)
     endpoints.remove(one)
     with pytest.raises(EndpointError, match="removed meanwhile"):
-        endpoints.change(one)
+        endpoints.change(one.id, lambda before: before)

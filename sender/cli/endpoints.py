@@ -262,8 +262,7 @@ def _change(
     which: str, state: Path, changed: Callable[[Endpoint], Endpoint], *, as_records: bool, force: bool = False
 ) -> None:
     with closing(Ledger(state)) as ledger:
-        endpoint = changed(ledger.endpoints.find(which))
-        ledger.endpoints.change(endpoint, force=force)
+        endpoint = ledger.endpoints.change(ledger.endpoints.find(which).id, changed, force=force)
     _tell(endpoint, as_records=as_records)
 
 

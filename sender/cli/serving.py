@@ -1,5 +1,6 @@
 """`sender serve`: the API, until it is stopped."""
 
+import re
 import secrets
 import signal
 import threading
@@ -11,10 +12,19 @@ import click
 from receiver.contract import Contract
 from receiver.settings import HOST, MAX_BODY, Failure
 from receiver.terminal import as_json, style
-from sender.cli.options import json_option, schemas_option, state_option, timeout_option
+from sender.cli.options import ca_option, json_option, schemas_option, state_option, timeout_option
 from sender.ledger import Ledger
 
 PORT = 8789
+
+THREADS = 32
+"""So many requests at the same time: one that fires waits for the slowest of its receivers."""
+
+
+def _check_token(_ctx: click.Context, _param: click.Parameter, token: str | None) -> str | None:
+    if token is not None and not re.fullmatch(r"[!-~]+", token):
+        raise click.BadParameter("must be ASCII without blanks, and not empty; without it one is made")
+    return token
 
 
 @click.command()
@@ -25,29 +35,47 @@ PORT = 8789
     show_default=True,
     help="Port to listen at, on 127.0.0.1; 0 takes a free one.",
 )
-@click.option("--token", metavar="VALUE", help="What has to be sent as a bearer token.  [default: a new one, printed]")
+@click.option(
+    "--token",
+    callback=_check_token,
+    metavar="VALUE",
+    help="What has to be sent as a bearer token.  [default: a new one, printed]",
+)
 @timeout_option
+@ca_option
 @state_option
 @schemas_option
 @json_option
-def serve(port: int, token: str | None, timeout: float, state: Path, schemas: Path | None, as_records: bool) -> None:
+def serve(
+    port: int,
+    token: str | None,
+    timeout: float,
+    authorities: Path | None,
+    state: Path,
+    schemas: Path | None,
+    as_records: bool,
+) -> None:
     """Serve the provider's side as an HTTP API on this machine, for end-to-end tests in any language.
 
     GET /openapi.json describes it. Every other request needs the header `Authorization: Bearer TOKEN`.
     """
     from receiver.listener import ListenerError, listen, serving
     from sender.api import Rooms, create_api
-    from sender.post import Poster
+    from sender.post import Poster, prepare
 
-    chosen, stop = token or secrets.token_urlsafe(24), threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    prepare(f"https://{HOST}/", {}, authorities)  # so that a file that holds none is told now
+    chosen, stop = token or secrets.token_urlsafe(24), _stop_signals()
     try:
         with (
             closing(Ledger(state)) as ledger,
             Poster(timeout) as poster,
             listen(HOST, port) as listener,
-            serving(create_api(Rooms(Contract(schemas), ledger, poster), chosen), listener, MAX_BODY),
+            serving(
+                create_api(Rooms(Contract(schemas), ledger, poster, authorities), chosen),
+                listener,
+                MAX_BODY,
+                threads=THREADS,
+            ),
         ):
             url = f"http://{HOST}:{listener.getsockname()[1]}"
             if as_records:
@@ -59,3 +87,16 @@ def serve(port: int, token: str | None, timeout: float, state: Path, schemas: Pa
             stop.wait()
     except ListenerError as error:
         raise Failure(error) from error
+
+
+def _stop_signals() -> threading.Event:
+    """An event that SIGTERM and Ctrl-C set; a second one ends the process as if nobody had asked."""
+    stop = threading.Event()
+
+    def ask(number: int, _frame: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, ask)
+    return stop

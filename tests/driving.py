@@ -1,0 +1,80 @@
+"""The API, served from this process, and a client that holds each answer against its description. `conftest` has the
+fixture."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+import requests
+from peering import SOON
+
+from receiver.contract import Contract
+
+TOKEN = "a-token"
+
+
+class Client:
+    """Asks the API; an answer whose status, media type or body its description does not tell of fails the test."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.description = requests.get(f"{url}/openapi.json", timeout=SOON).json()
+
+    def __call__(self, method: str, path: str, body: Any = None, **more: Any) -> requests.Response:
+        given = {"json": body} if body is not None else {}
+        headers = {"Authorization": f"Bearer {TOKEN}", **more.pop("headers", {})}
+        answer = requests.request(method, self.url + path, headers=headers, timeout=SOON, **given, **more)
+        self._check(method.lower(), path.partition("?")[0], answer)
+        return answer
+
+    def at_once(self, times: int, method: str, path: str, body: Any) -> list[requests.Response]:
+        """As many clients ask the same at once; `body` is a value, or makes one of a client's number."""
+        from concurrent.futures import ThreadPoolExecutor
+
+        with ThreadPoolExecutor(times) as clients:
+            bodies = [body(number) if callable(body) else body for number in range(times)]
+            return list(clients.map(lambda one: self(method, path, one), bodies))
+
+    def _check(self, method: str, path: str, answer: requests.Response) -> None:
+        paths = self.description["paths"]
+        responses = paths[path if path in paths else "/api/endpoints/{id}"][method]["responses"]
+        assert str(answer.status_code) in responses, answer.text
+        content = responses[str(answer.status_code)].get("content")
+        if content is None:
+            assert answer.content == b""
+            return
+        (described,) = content.values()
+        assert list(content) == [answer.headers["Content-Type"]]
+        self.judge(described["schema"], answer.json())
+
+    def judge(self, schema: Any, value: object) -> None:
+        """Fails where a value is not as a schema of the description says, or has a member that it does not name."""
+        described = self.description["components"]["schemas"].items()
+        # Ours begin with a capital; the contract's stay open to growth.
+        schemas = {
+            name: {"unevaluatedProperties": False, **one} if name[0].isupper() else one for name, one in described
+        }
+        whole = {"allOf": [schema], "components": {"schemas": schemas}}
+        jsonschema_rs.Draft202012Validator(whole, validate_formats=True).validate(value)
+
+
+@pytest.fixture
+def api(tmp_path: Path, contract: Contract) -> Iterator[Client]:
+    """The API with a ledger of its own."""
+    from receiver.listener import listen, serving
+    from receiver.settings import MAX_BODY
+    from sender.api import Rooms, create_api
+    from sender.cli.serving import THREADS
+    from sender.ledger import Ledger
+    from sender.post import Poster
+
+    with (
+        closing(Ledger(tmp_path / "api")) as ledger,
+        Poster(SOON) as poster,
+        listen("127.0.0.1", 0) as listener,
+        serving(create_api(Rooms(contract, ledger, poster), TOKEN), listener, MAX_BODY, threads=THREADS),
+    ):
+        yield Client(f"http://127.0.0.1:{listener.getsockname()[1]}")
