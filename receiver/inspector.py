@@ -4,11 +4,14 @@ own, which listens on loopback only. The hook's listener shows nothing of it.
 In: the inbox and the heart. Out: for now `GET /health`.
 """
 
+from pathlib import Path
+
 from flask import Flask, Response
 
 from receiver.entry import RunState
 from receiver.inbox import Inbox
-from receiver.page import guard
+from receiver.page.guard import guard
+from receiver.page.look import page_app
 from receiver.store import StoreError
 from receiver.terminal import as_json
 from receiver.uptime import Heart
@@ -18,8 +21,8 @@ _OPEN = (RunState.PENDING, RunState.RUNNING, RunState.FAILED, RunState.INTERRUPT
 
 def create_inspector(inbox: Inbox, heart: Heart) -> Flask:
     """The inspector of a receiver, as a WSGI application."""
-    app = Flask("inspector", static_folder=None)
-    guard(app)
+    app = page_app("inspector", Path(__file__).parent / "templates")
+    guard(app, "x", ("/health",))
 
     @app.get("/health")
     def health() -> Response:

@@ -25,7 +25,7 @@ from receiver.inspector import create_inspector
 from receiver.intake import HookApp, Intake
 from receiver.listener import listen, serving
 from receiver.report import Report
-from receiver.secret_path import AUTO, secret_path
+from receiver.secret import AUTO, secret_path
 from receiver.settings import HOST, MAX_BODY, PATH, PORT, STATE
 from receiver.signature import checking
 from receiver.store import now

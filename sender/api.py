@@ -16,7 +16,8 @@ from flask import Flask, Response, request
 
 from receiver.contract import Contract, ContractError
 from receiver.delivery import MalformedBody, parse
-from receiver.page import guard, problem
+from receiver.page.guard import guard, problem
+from receiver.page.look import page_app
 from receiver.settings import MAX_BODY
 from receiver.store import StoreError, new_id
 from receiver.terminal import as_json
@@ -73,7 +74,7 @@ class Rooms:
 
 def create_api(rooms: Rooms, token: str) -> Flask:
     """The API as a WSGI application."""
-    app = Flask("sender", static_folder=None)
+    app = page_app("sender", Path(__file__).parent / "templates")
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     guard(app, token, open_=("/openapi.json",))
     _tell_of_errors(app)

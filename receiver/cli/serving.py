@@ -14,7 +14,7 @@ import click
 from receiver import __version__
 from receiver.cli.options import elsewhere, json_option, schemas_option, state_option
 from receiver.handlers import Handlers, load
-from receiver.secret_path import AUTO
+from receiver.secret import AUTO
 from receiver.settings import HOST, PATH, PORT, Failure, Size, Text
 from receiver.terminal import iso, masked, moment, shorten, span, style
 
@@ -144,7 +144,7 @@ def url(host: str, port: int, state: Path) -> None:
     Whoever knows it may post, so nothing else prints it.
     """
     from receiver.inbox import Inbox
-    from receiver.secret_path import secret_path
+    from receiver.secret import secret_path
 
     with closing(Inbox(state)):
         click.echo(f"http://{host}:{port}{secret_path(state)}")

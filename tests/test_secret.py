@@ -7,7 +7,7 @@ from pathlib import Path
 import requests
 from conftest import BODY, JSON, SOON, Process, command, receiving_here, wait_for
 
-from receiver.secret_path import secret_path
+from receiver.secret import secret_path
 from receiver.terminal import masked
 
 Receiving = Callable[..., Process]
