@@ -131,7 +131,6 @@ def test_a_page_of_another_origin_reads_and_changes_nothing_even_with_the_token(
     page.goto(elsewhere)
     told = page.evaluate(SCRIPT, [api.url, TOKEN])
     assert len(told) == 18
-    # "opaque" is an answer that came, of which a page sees nothing
     assert {(kind, status) for _, kind, status in told} == {("failed", 0)}
     assert api("GET", "/api/endpoints").json() == api("GET", "/api/attempts").json() == []
 
