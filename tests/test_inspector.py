@@ -21,6 +21,10 @@ def failing() -> Handlers:
     return handlers
 
 
+def bearer(here: Here) -> dict[str, str]:
+    return {"Authorization": f"Bearer {here.server.token}"}
+
+
 def health(here: Here, **headers: str) -> requests.Response:
     return requests.get(f"{here.server.inspector}health", headers=headers, timeout=SOON)
 
@@ -69,7 +73,10 @@ def test_the_hook_shows_nothing_of_it_and_it_nothing_of_the_hook(tmp_path: Path)
     with receiving_here(tmp_path / "state", inspector_ports=(0,)) as here:
         assert requests.get(here.server.url.replace("/webhook", "/health"), timeout=SOON).status_code == 404
         assert (
-            requests.post(f"{here.server.inspector}webhook", data=BODY, headers=JSON, timeout=SOON).status_code == 404
+            requests.post(
+                f"{here.server.inspector}webhook", data=BODY, headers={**JSON, **bearer(here)}, timeout=SOON
+            ).status_code
+            == 404
         )
 
 

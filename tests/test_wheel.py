@@ -34,8 +34,14 @@ def test_the_wheel_holds_both_packages_their_data_and_nothing_else(wheel: Path) 
         for path in (ROOT / room).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
+    pages = {
+        str(path.relative_to(ROOT))
+        for half in ("receiver", "sender")
+        for room in ("static", "templates")
+        for path in (ROOT / half).rglob(f"{room}/*")
+    }
     with zipfile.ZipFile(wheel) as archive:
-        assert set(archive.namelist()) == meta | code | data | {"receiver/py.typed", "sender/py.typed"}
+        assert set(archive.namelist()) == meta | code | data | pages | {"receiver/py.typed", "sender/py.typed"}
         scripts = archive.read(f"{info}/entry_points.txt").decode()
         about = archive.read(f"{info}/METADATA").decode()
     assert "receiver = receiver.__main__:main" in scripts

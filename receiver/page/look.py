@@ -41,7 +41,9 @@ def size(number: int) -> str:
 
 
 def milliseconds(number: float) -> str:
-    """A time in milliseconds as it is read: `0.2 ms`, `38 ms`, `1.5 s`."""
+    """A time in milliseconds as it is read: `<0.1 ms`, `0.2 ms`, `38 ms`, `1.5 s`."""
+    if number < 0.1:
+        return "<0.1 ms"
     if number < 10:
         return f"{number:.1f} ms"
     return f"{number:.0f} ms" if number < 1000 else f"{number / 1000:.1f} s"

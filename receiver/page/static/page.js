@@ -56,12 +56,26 @@
     }
   });
 
+  // How much of a live list is there, and whether its top is what one looks at
+  document.body.addEventListener("htmx:configRequest", (event) => {
+    if (event.detail.path !== "/live") return;
+    event.detail.parameters.rows = all("#rows > [id]").length;
+    event.detail.parameters.top = scrollY < 200;
+  });
+
   // Which row is open
   const mark = () => all("[data-row]").forEach((row) => {
     if (new URL(row.href).pathname === location.pathname) row.setAttribute("aria-current", "true");
     else row.removeAttribute("aria-current");
   });
   ["htmx:pushedIntoHistory", "htmx:afterSettle"].forEach((name) => document.body.addEventListener(name, mark));
+  mark();
+
+  // Where the detail takes the list's place, the focus goes along
+  document.body.addEventListener("htmx:afterSettle", (event) => {
+    const back = event.target.id === "detail" && one(".back");
+    if (back && back.offsetParent) { scrollTo(0, 0); back.focus(); }
+  });
 
   // Keys
   const move = (by) => {
