@@ -19,7 +19,7 @@ from receiver.entry import Listed, Run, RunState, latest
 from receiver.runs import Runs
 from receiver.store import Store
 
-PAGE = 50
+PAGE = 30
 """So many deliveries are on a page."""
 
 MOST_NEW = 200
@@ -37,8 +37,8 @@ _FITS = {
     "verdict": "verdict = :verdict",
     "run": """EXISTS (SELECT 1 FROM run WHERE run.delivery = delivery.number AND state = :run AND attempt = (
         SELECT max(attempt) FROM run AS any WHERE any.delivery = run.delivery AND any.handler = run.handler))""",
-    "text": "(body LIKE :text ESCAPE '\\')",
-    "escaped": "(body LIKE :text ESCAPE '\\' OR body LIKE :escaped ESCAPE '\\')",
+    "text": "(CAST(body AS TEXT) LIKE :text ESCAPE '\\')",
+    "escaped": "(CAST(body AS TEXT) LIKE :text ESCAPE '\\' OR CAST(body AS TEXT) LIKE :escaped ESCAPE '\\')",
 }
 # What fits in a range of numbers, by the index that usually leaves the fewest.
 _FOUND = {

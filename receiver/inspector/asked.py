@@ -20,6 +20,10 @@ MOST = 1000
 """So many deliveries are given at once, at most."""
 
 
+LONGEST_TEXT = 1000
+"""SQLite takes no pattern of LIKE that is longer than 50,000 bytes (https://sqlite.org/limits.html)."""
+
+
 class AskedError(Exception):
     """A parameter that cannot be; the text says what can."""
 
@@ -28,13 +32,13 @@ def wanted(args: Mapping[str, str]) -> Filter:
     """The filter in a query; what is empty there may be anything.
 
     Raises:
-        AskedError: a verdict, a state or a moment is none.
+        AskedError: a verdict, a state or a moment is none, or the text is too long.
     """
     return Filter(
         event=args.get("event") or None,
         verdict=_one_of(Verdict, args, "verdict"),
         run=_one_of(RunState, args, "run"),
-        text=args.get("text", "").strip() or None,
+        text=_text(args),
         until=_moment(args.get("until", "")),
     )
 
@@ -64,6 +68,13 @@ def _one_of(kind: type[S], args: Mapping[str, str], name: str) -> S | None:
     if text not in {None, *kind}:
         raise AskedError(f"{name} is one of {', '.join(kind)}")
     return None if text is None else kind(text)
+
+
+def _text(args: Mapping[str, str]) -> str | None:
+    text = args.get("text", "").strip()
+    if len(text) > LONGEST_TEXT:
+        raise AskedError(f"text has at most {LONGEST_TEXT} characters")
+    return text or None
 
 
 def _moment(text: str) -> int | None:

@@ -77,13 +77,16 @@ def _serve_list(app: Flask, rooms: Rooms) -> None:
     @app.get("/live")
     def live() -> Response:
         """What has come or changed since the page was last told; 204 where nothing has."""
-        asked, since = wanted(request.args), Mark(*(number(request.args, name) or 0 for name in Mark.__slots__))
+        asked = wanted(request.args)
+        if asked.run:
+            return _of_run(rooms, asked)
+        since = Mark(*(number(request.args, name) or 0 for name in Mark.__slots__))
         shown = dict(one.partition(" ")[::2] for one in request.args.getlist("open"))
         changes = search.changes(since, asked, shown)
         changed = [one for one in changes.changed if shown.get(one.id) != outcome(one.runs)[1]]
         if changes.mark == since and not changed:
             return Response(status=204)
-        if changes.new is None or (changed and (asked.run or asked.verdict)) or _is_burdened():
+        if changes.new is None or (changed and asked.verdict) or _is_burdened():
             return Response(render_template("live.html", whole=True, **_list(rooms, asked, most=_shown())))
         parts = {"new": rooms.shown(changes.new), "changed": rooms.shown(changed), "mark": changes.mark}
         return Response(render_template("live.html", whole=False, query=query(asked), **parts))
@@ -166,6 +169,14 @@ def _list(rooms: Rooms, asked: Filter, before: int | None = None, most: int = PA
         "mark": page.mark,
         "listed": rooms.shown(page.listed),
     }
+
+
+def _of_run(rooms: Rooms, asked: Filter) -> Response:
+    """The whole list, where it differs from what is shown: what did not fit a state before may do so now."""
+    made = _list(rooms, asked, most=_shown())
+    made["digest"] = str(hash(tuple((one.id, outcome(one.runs)) for one in made["listed"])))
+    same = made["digest"] == request.args.get("digest")
+    return Response(status=204) if same else Response(render_template("live.html", whole=True, **made))
 
 
 def _detail(rooms: Rooms, entry: Entry) -> dict[str, Any]:

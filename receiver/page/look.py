@@ -22,8 +22,9 @@ def page_app(name: str, templates: Path) -> Flask:
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True, "undefined": StrictUndefined}
     app.jinja_env.filters |= {
         "clock": clock,
+        "exact": exact,
         "iso": iso,
-        "length": size,
+        "bytes": size,
         "milliseconds": milliseconds,
         "moment": moment,
         "printable": printable,
@@ -31,6 +32,11 @@ def page_app(name: str, templates: Path) -> Flask:
     }
     app.jinja_env.globals["version"] = __version__
     return app
+
+
+def exact(micros: int) -> str:
+    """A moment in microseconds since 1970, UTC, as local date and time, to the microsecond."""
+    return f"{moment(micros)}.{micros % 1_000_000:06}"
 
 
 def size(number: int) -> str:
