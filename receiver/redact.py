@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MASK = "***"
 """What stands in the place of a value."""
 
-_ID = re.compile(r"(?i:id|ids|.*_ids?)|.*[a-z]Ids?|[A-Z]*IDs?")
+_ID = re.compile(r"(?i:id|ids|.*_ids?)|.*[a-z]I[dD]s?|[A-Z]*IDs?")
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?")
 _WORD = re.compile(r"\w")
 _SHOWN_HEADERS = {

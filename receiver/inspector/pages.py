@@ -18,10 +18,11 @@ from receiver.delivery import MalformedBody
 from receiver.entry import ENDED, Entry, Run, RunState
 from receiver.inspector.actions import can_be_judged, judge_again, run_again, sample
 from receiver.inspector.activity import HEIGHT, MINUTES, SLOT, WIDTH, activity, bar_width
-from receiver.inspector.asked import MOST, AskedError, number, query, wanted
+from receiver.inspector.asked import MOST, number, query, wanted
 from receiver.inspector.body import broken, lines, parsed
 from receiver.inspector.copies import copies
 from receiver.inspector.rooms import Rooms
+from receiver.page.guard import problem
 from receiver.search import MINUTE, PAGE, Filter, Mark
 from receiver.store import now
 from receiver.terminal import masked
@@ -145,7 +146,7 @@ def _serve_files(app: Flask, rooms: Rooms) -> None:
         """The exact bytes of the body."""
         entry = rooms.inbox.entry(id_)
         if rooms.redact:
-            raise AskedError("With --redact no body is given away.")
+            return problem(403, "This receiver runs with --redact, so no body is given away.")
         return _file(entry.body, f"{entry.id}.body", "application/octet-stream")
 
     @app.get("/deliveries/<id_>/sample")
