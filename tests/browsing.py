@@ -29,7 +29,11 @@ HOSTILE = [
 """What is only text, wherever it stands: as an event's name, a key, a value, a header, an answer."""
 
 
-_NO_MATTER = "htmx:oobErrorNoTarget"  # a row has changed that this page does not show
+_NO_MATTER = (
+    "htmx:oobErrorNoTarget",  # a row has changed that this page does not show
+    "htmx:afterRequest, [object",  # it was asking for news when it was left
+    "htmx:sendError, [object",
+)
 
 
 @contextmanager

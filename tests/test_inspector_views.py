@@ -110,6 +110,7 @@ def test_the_times_without_a_receiver_are_between_the_bars() -> None:
 
 
 HANDLERS = """
+from receiver import Handlers
 
 handlers = Handlers()
 
