@@ -28,6 +28,7 @@ from receiver.store import now
 from receiver.terminal import masked
 from receiver.uptime import gaps
 
+_MOST_EQUAL = 5
 _MANY = 500  # with more rows than these the page is a burden, and who looks at its top needs no more than the newest
 
 
@@ -125,7 +126,7 @@ def _serve_delivery(app: Flask, rooms: Rooms) -> None:
     def equal(id_: str) -> str:
         entry = rooms.inbox.entry(id_)
         same = rooms.inbox.search.equal(entry.id, entry.body)
-        return render_template("equal.html", page=same, query=query(wanted(request.args)))
+        return render_template("equal.html", page=same, most=_MOST_EQUAL, query=query(wanted(request.args)))
 
     @app.post("/deliveries/<id_>/retry")
     def retry(id_: str) -> Response:
