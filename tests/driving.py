@@ -66,10 +66,11 @@ def api(tmp_path: Path, contract: Contract) -> Iterator[Client]:
     """The API with a ledger of its own."""
     from receiver.listener import listen, serving
     from receiver.settings import MAX_BODY
-    from sender.api import Rooms, create_api
+    from sender.api import create_api
     from sender.cli.serving import THREADS
     from sender.ledger import Ledger
     from sender.post import Poster
+    from sender.tab import Rooms
 
     with (
         closing(Ledger(tmp_path / "api")) as ledger,

@@ -60,8 +60,9 @@ def serve(
     GET /openapi.json describes it. Every other request needs the header `Authorization: Bearer TOKEN`.
     """
     from receiver.listener import ListenerError, listen, serving
-    from sender.api import Rooms, create_api
+    from sender.api import create_api
     from sender.post import Poster, prepare
+    from sender.tab import Rooms
 
     prepare(f"https://{HOST}/", {}, authorities)  # so that a file that holds none is told now
     chosen, stop = token or secrets.token_urlsafe(24), _stop_signals()
