@@ -98,7 +98,6 @@ def _serve_endpoints(app: Flask, rooms: Rooms) -> None:
     @app.patch("/api/endpoints/<id_>")
     def change_endpoint(id_: str) -> Response:
         asked = _body("EndpointChange")
-        force = asked.get("force", False)
         made = endpoints.change(
             found(rooms, id_).id, lambda now: changed(rooms.contract, now, asked), force=asked.get("force", False)
         )

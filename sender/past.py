@@ -1,0 +1,75 @@
+"""What a ledger holds, page by page: for who leafs through it while more comes.
+
+In: what is looked for. Out: attempts, newest first, each with its number, which grows.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from receiver.store import Store
+from sender.attempt import Attempt, Outcome, State
+
+_NUMBERED = "SELECT * FROM attempt WHERE number = ?"
+_PAGE = "SELECT * FROM attempt WHERE number < ?"
+_IN_STATE = " AND state = ?"
+_UNDER = " AND id >= ? AND id < ?"
+_AT = " AND url = ?"
+_NEWEST = " ORDER BY number DESC LIMIT ?"
+_LAST = (1 << 63) - 1
+_AFTER_ALL = "\U0010ffff"
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """What is looked for: attempts in a state, under ids that begin so, at a URL; before a number."""
+
+    state: State | None = None
+    id: str = ""
+    url: str = ""
+    before: int = _LAST
+
+
+class Past:
+    """The attempts of a ledger, by their numbers."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def page(self, sought: Sought, limit: int) -> list[tuple[int, Attempt]]:
+        """The newest of those that are looked for."""
+        wanted: Sequence[tuple[str, tuple[str, ...]]] = (
+            (_IN_STATE, (sought.state,) if sought.state else ()),
+            (_UNDER, (sought.id, sought.id + _AFTER_ALL) if sought.id else ()),
+            (_AT, (sought.url,) if sought.url else ()),
+        )
+        chosen = [(condition, of) for condition, of in wanted if of]
+        statement = _PAGE + "".join(condition for condition, _ in chosen) + _NEWEST
+        values = (sought.before, *(value for _, of in chosen for value in of), limit)
+        return [(row["number"], attempt_of(row)) for row in self._store.read(statement, values)]
+
+    def find(self, number: int) -> Attempt | None:
+        """The attempt with that number, if there is one."""
+        return next((attempt_of(row) for row in self._store.read(_NUMBERED, (number,))), None)
+
+
+def attempt_of(row: sqlite3.Row) -> Attempt:
+    """The attempt that a row of the ledger's table is."""
+    outcome = Outcome(
+        state=State(row["state"]),
+        milliseconds=row["milliseconds"],
+        status=row["status"],
+        delivery=row["delivery"],
+        answer=row["answer"] or b"",
+        reason=row["reason"],
+    )
+    return Attempt(
+        id=row["id"],
+        url=row["url"],
+        event=row["event"],
+        body=row["body"],
+        started_at=row["started_at"],
+        outcome=outcome,
+        copy=row["copy"],
+        fault=row["fault"],
+    )
