@@ -6,7 +6,6 @@ processes ask: that is a UNIQUE in a table, not a check. Times are whole microse
 
 import fcntl
 import os
-import sqlite3
 from pathlib import Path
 
 from receiver.store import Store, StoreError

@@ -4,7 +4,6 @@ In: what is looked for. Out: attempts, newest first, each with its number, which
 """
 
 import sqlite3
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from receiver.store import Store
@@ -38,14 +37,16 @@ class Past:
 
     def page(self, sought: Sought, limit: int) -> list[tuple[int, Attempt]]:
         """The newest of those that are looked for."""
-        wanted: Sequence[tuple[str, tuple[str, ...]]] = (
-            (_IN_STATE, (sought.state,) if sought.state else ()),
-            (_UNDER, (sought.id, sought.id + _AFTER_ALL) if sought.id else ()),
-            (_AT, (sought.url,) if sought.url else ()),
-        )
-        chosen = [(condition, of) for condition, of in wanted if of]
-        statement = _PAGE + "".join(condition for condition, _ in chosen) + _NEWEST
-        values = (sought.before, *(value for _, of in chosen for value in of), limit)
+        parts: list[tuple[str, tuple[str | int, ...]]] = [(_PAGE, (sought.before,))]
+        if sought.state:
+            parts.append((_IN_STATE, (sought.state,)))
+        if sought.id:
+            parts.append((_UNDER, (sought.id, sought.id + _AFTER_ALL)))
+        if sought.url:
+            parts.append((_AT, (sought.url,)))
+        parts.append((_NEWEST, (limit,)))
+        statement = "".join(part for part, _ in parts)
+        values = tuple(value for _, given in parts for value in given)
         return [(row["number"], attempt_of(row)) for row in self._store.read(statement, values)]
 
     def find(self, number: int) -> Attempt | None:

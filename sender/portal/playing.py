@@ -9,10 +9,9 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from receiver.store import StoreError
-from sender.attempt import Attempt
+from sender.attempt import Attempt, State
 from sender.play import Cue, code_of, judged
 from sender.scenario import ScenarioError
 from sender.tab import CannotBeMet, Planned, Rooms
@@ -67,6 +66,11 @@ class Playing:
     def stopped(self) -> bool:
         """Whether it was told to stop before its end."""
         return self._volley.stopped and self.tally.total < self.planned.total
+
+    @property
+    def outcomes(self) -> list[tuple[int | State, int]]:
+        """How many ended how, by status or, where none came, by state; the most first."""
+        return (self.tally.outcomes + self.tally.before).most_common()
 
     def start(self) -> None:
         """Begins; once."""
@@ -134,8 +138,3 @@ class Stage:
             self._closed = True
             if self.playing:
                 self.playing.end()
-
-
-def outcomes(tally: Tally) -> list[tuple[Any, int]]:
-    """How many ended how: by status, and by state where none came; the most first."""
-    return (tally.outcomes + tally.before).most_common()
