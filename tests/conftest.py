@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
-from driving import TOKEN, Client, api
+from driving import TOKEN, Client, Portal, api, serving_portal
 from peering import SOON, Peer, peer, peers
 
 from receiver.contract import Contract
@@ -255,6 +255,7 @@ __all__ = [
     "Client",
     "Here",
     "Peer",
+    "Portal",
     "Process",
     "Suite",
     "api",
@@ -265,5 +266,6 @@ __all__ = [
     "queue",
     "receiving_here",
     "run_suite",
+    "serving_portal",
     "wait_for",
 ]

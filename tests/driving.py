@@ -1,10 +1,11 @@
-"""The API, served from this process, and a client that holds each answer against its description. `conftest` has the
-fixture."""
+"""The API, served from this process, and a client that holds each answer against its description; the portal, served
+likewise. `conftest` has the fixture."""
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsonschema_rs
 import pytest
@@ -12,6 +13,10 @@ import requests
 from peering import SOON
 
 from receiver.contract import Contract
+
+if TYPE_CHECKING:
+    from sender.ledger import Ledger
+    from sender.portal.playing import Stage
 
 TOKEN = "a-token"
 
@@ -79,3 +84,38 @@ def api(tmp_path: Path, contract: Contract) -> Iterator[Client]:
         serving(create_api(Rooms(contract, ledger, poster), TOKEN), listener, MAX_BODY, threads=THREADS),
     ):
         yield Client(f"http://127.0.0.1:{listener.getsockname()[1]}")
+
+
+@dataclass
+class Portal:
+    """A portal in this process, and who has its cookie."""
+
+    url: str
+    ledger: "Ledger"
+    stage: "Stage"
+
+    def __call__(self, method: str, path: str, form: Any = None, **headers: str) -> requests.Response:
+        cookies = {f"token-{self.url.rpartition(':')[2]}": TOKEN}
+        given = {"Origin": self.url} | {name.replace("_", "-"): value for name, value in headers.items()}
+        return requests.request(
+            method, self.url + path, data=form, headers=given, cookies=cookies, timeout=SOON, allow_redirects=False
+        )
+
+
+@contextmanager
+def serving_portal(state: Path, contract: Contract) -> Iterator[Portal]:
+    """A portal with a ledger of its own, while the block runs."""
+    from receiver.listener import listen, serving
+    from receiver.settings import MAX_BODY
+    from sender.cli.serving import THREADS
+    from sender.ledger import Ledger
+    from sender.portal.app import create_portal
+    from sender.portal.playing import Stage
+    from sender.post import Poster
+    from sender.tab import Rooms
+
+    with closing(Ledger(state)) as ledger, Poster(SOON) as poster, listen("127.0.0.1", 0) as listener:
+        rooms = Rooms(contract, ledger, poster)
+        stage = Stage(rooms)
+        with serving(create_portal(rooms, stage, TOKEN), listener, MAX_BODY, threads=THREADS), closing(stage):
+            yield Portal(f"http://127.0.0.1:{listener.getsockname()[1]}", ledger, stage)

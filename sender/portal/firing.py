@@ -168,7 +168,7 @@ def _whole(rooms: Rooms, asked: _Typed) -> dict[str, Any]:
         "event": asked.event,
         "events": contract.events,
         "samples": [*contract.samples(asked.event), MADE] if asked.event in contract.events else [],
-        "sample": None if "again" in request.args else request.args.get("sample"),
+        "sample": None if "again" in request.args else request.args.get("sample", ""),
         "endpoints": rooms.ledger.endpoints.subscribed(asked.event),
         "none": not every,
         "to": request.args.get("to", HOOK),

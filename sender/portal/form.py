@@ -26,6 +26,7 @@ _NUMBERS = {"integer", "number"}
 _SCALARS = ["integer", "number", "string"]
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?")
 _REQUIRED = re.compile(r"'(.*)' is a required property", re.DOTALL)
+_CONTROL = re.compile(r"[\x00-\x1f]")  # which an input of one line does not keep
 _ABSENT: Any = object()
 
 
@@ -145,7 +146,8 @@ def _field(place: Place, blank: Field, value: Any, depth: int) -> Field:
     if plain and types == {"object"} and place.members and kind in {None, "object"} and depth < _DEEPEST:
         members = fields_of(place, {} if value is _ABSENT else value, blank.pointer, depth + 1)
         return replace(told, kind=Kind.GROUP, members=members)
-    if plain and types & {*_SCALARS} and types <= {*_SCALARS, "null"} and kind in {None, "null", *_SCALARS}:
+    scalar = kind in {None, "null", *_SCALARS} and not (isinstance(value, str) and _CONTROL.search(value))
+    if plain and scalar and types & {*_SCALARS} and types <= {*_SCALARS, "null"}:
         return _scalar(told, place, types, value)
     return replace(told, hint="JSON", text="" if value is _ABSENT else pretty(value))
 

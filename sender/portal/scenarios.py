@@ -3,6 +3,7 @@
 In: forms. Out: the page, and how far the scenario is that is played.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ PASTED = ":pasted"
 
 SPEEDS = {"1": "as written", "10": "10 times as fast", "100": "100 times as fast", "": "as fast as can be"}
 MOST_LOOPS = 1000
+_SENTENCES = re.compile(r"# ?(.*\.)")  # of the first line; its last one may go on in the next
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +111,8 @@ def _files(contract: Contract) -> list[Path]:
 
 def _shipped(path: Path) -> Shipped:
     text = path.read_text(encoding="utf-8", errors="replace")
-    told = text.splitlines()[0].removeprefix("#").strip() if text.startswith("#") else ""
+    told = _SENTENCES.match(text)
     try:
-        return Shipped(path.stem, read(path).title, told, text)
+        return Shipped(path.stem, read(path).title, told[1] if told else "", text)
     except ScenarioError as error:
         return Shipped(path.stem, path.stem, str(error), text)

@@ -74,6 +74,12 @@
     if (type && ["null", "left out"].includes(type.value)) type.selectedIndex = 0;
   }, true);
 
+  // On a small screen what was chosen takes the place of the list, and begins at its beginning
+  document.body.addEventListener("htmx:afterSwap", (event) => {
+    const back = one(".back", event.detail.target);
+    if (event.detail.target.id === "detail" && back && back.offsetParent) scrollTo(0, 0);
+  });
+
   // Keys
   const move = (by) => {
     const rows = all("[data-row]");
