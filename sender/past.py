@@ -49,9 +49,16 @@ class Past:
         values = tuple(value for _, given in parts for value in given)
         return [(row["number"], attempt_of(row)) for row in self._store.read(statement, values)]
 
-    def find(self, number: int) -> Attempt | None:
-        """The attempt with that number, if there is one."""
-        return next((attempt_of(row) for row in self._store.read(_NUMBERED, (number,))), None)
+    def find(self, number: str) -> Attempt | None:
+        """The attempt with that number, if the text is one and there is one."""
+        if not is_number(number):
+            return None
+        return next((attempt_of(row) for row in self._store.read(_NUMBERED, (int(number),))), None)
+
+
+def is_number(text: str) -> bool:
+    """Whether an attempt could have it as its number."""
+    return text.isascii() and text.isdigit() and len(text) < len(str(_LAST))
 
 
 def attempt_of(row: sqlite3.Row) -> Attempt:

@@ -142,7 +142,8 @@ def _aims(rooms: Rooms, to: str | None) -> list[Aim]:
     """Where events go; without a URL to the endpoints only, and not, as on the command line, to a local receiver."""
     if to is None and not rooms.ledger.endpoints.all():
         raise Nobody("there is no endpoint")
-    return aims(rooms.ledger.endpoints, to, {}, rooms.authorities)
+    named = None if to is None else normalised(to)  # an empty one names none, and must not stand for the endpoints
+    return aims(rooms.ledger.endpoints, named, {}, rooms.authorities)
 
 
 def _fired(rooms: Rooms, chosen: Sequence[Aim], attempt: Attempt) -> list[Ended[Any]]:

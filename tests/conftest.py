@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
-from driving import TOKEN, Client, Portal, api, serving_portal
+from driving import TOKEN, Client, Portal, api, hidden_id, portal, serving_portal
 from peering import SOON, Peer, peer, peers
 
 from receiver.contract import Contract
@@ -260,8 +260,10 @@ __all__ = [
     "Suite",
     "api",
     "command",
+    "hidden_id",
     "peer",
     "peers",
+    "portal",
     "printing",
     "queue",
     "receiving_here",

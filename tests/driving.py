@@ -1,6 +1,7 @@
 """The API, served from this process, and a client that holds each answer against its description; the portal, served
 likewise. `conftest` has the fixture."""
 
+import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -101,6 +102,29 @@ class Portal:
             method, self.url + path, data=form, headers=given, cookies=cookies, timeout=SOON, allow_redirects=False
         )
 
+    def ended(self, total: int | None = None) -> str:
+        """What is shown of a scenario that has ended; empty while it is played."""
+        text = self("GET", "/scenarios/playing").text
+        there = total is None or f"of {total}<" in text
+        return text if "tick from:body" not in text and there else ""
+
+    def write(self, id_: str, body: bytes = b"{}", event: str = "x", **outcome: Any) -> None:
+        """Puts an attempt into the ledger."""
+        from sender.attempt import Attempt, Outcome, State
+
+        ended = Outcome(outcome.pop("state", State.DELIVERED), **outcome)
+        made = Attempt(id_, "http://127.0.0.1:9/", event, body, 1, ended)
+        self.ledger.intend(made)
+        if ended.state is not State.SENDING:
+            self.ledger.conclude(made)
+
+
+def hidden_id(page: str, element: str = "event-id") -> str:
+    """The id of the next event, which a page was made with."""
+    found = re.search(rf'id="{element}" name="id" value="(\w+)"', page)
+    assert found, page
+    return found[1]
+
 
 @contextmanager
 def serving_portal(state: Path, contract: Contract) -> Iterator[Portal]:
@@ -119,3 +143,10 @@ def serving_portal(state: Path, contract: Contract) -> Iterator[Portal]:
         stage = Stage(rooms)
         with serving(create_portal(rooms, stage, TOKEN), listener, MAX_BODY, threads=THREADS), closing(stage):
             yield Portal(f"http://127.0.0.1:{listener.getsockname()[1]}", ledger, stage)
+
+
+@pytest.fixture
+def portal(tmp_path: Path, contract: Contract) -> Iterator[Portal]:
+    """The portal with a ledger of its own."""
+    with serving_portal(tmp_path / "portal", contract) as portal:
+        yield portal

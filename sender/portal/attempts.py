@@ -13,7 +13,7 @@ from flask import Flask, Response, abort, render_template, request
 
 from receiver.delivery import MalformedBody, parse
 from sender.attempt import Attempt, State
-from sender.past import Sought
+from sender.past import Sought, is_number
 from sender.portal.form import pretty
 from sender.tab import Rooms
 
@@ -29,7 +29,7 @@ def add_attempts(app: Flask, rooms: Rooms) -> None:
 
     @app.get("/attempts")
     def attempts_page() -> str:
-        return render_template("attempts.html", **_listed(rooms, request.args), attempt=None, number=0)
+        return render_template("attempts.html", **_listed(rooms, request.args), attempt=None, number="")
 
     @app.get("/attempts/rows")
     def rows() -> Response:
@@ -39,9 +39,9 @@ def add_attempts(app: Flask, rooms: Rooms) -> None:
             return Response(status=204)
         return Response(render_template("_attempts.html", **listed))
 
-    @app.get("/attempts/<int:number>")
-    def attempt_page(number: int) -> str:
-        attempt = rooms.ledger.past.find(number) if number < 1 << 63 else None
+    @app.get("/attempts/<number>")
+    def attempt_page(number: str) -> str:
+        attempt = rooms.ledger.past.find(number)
         if attempt is None:
             abort(404, "There is no such attempt.")
         shown = {"attempt": attempt, "number": number, "body": _shown(attempt.body), "again": _again(attempt)}
@@ -55,7 +55,7 @@ def _listed(rooms: Rooms, asked: Mapping[str, str]) -> dict[str, Any]:
     """The attempts that are asked for, whether there are older ones, and a word that changes when they do."""
     state, before = asked.get("state", ""), asked.get("before", "")
     sought = Sought(State(state) if state in list(State) else None, asked.get("id", "").strip())
-    if before.isascii() and before.isdigit() and len(before) < 19:
+    if is_number(before):
         sought = Sought(sought.state, sought.id, before=int(before))
     found = rooms.ledger.past.page(sought, ROWS + 1)
     shown = found[:ROWS]

@@ -20,6 +20,7 @@ from sender.tab import AUTO, Rooms, changed, fire_at, found
 LONGEST_NAME = 80
 
 _PARTS = ("url", "name", "events", "headers", "secret")
+_BLANK = {"url": "", "name": "", "headers": "", "given": "", "secret": "none"}
 
 
 def add_endpoints(app: Flask, rooms: Rooms) -> None:
@@ -120,7 +121,7 @@ def _form(
     return render_template(
         "endpoint.html",
         endpoint=endpoint,
-        texts={"url": "", "name": "", "headers": "", "given": "", **texts},
+        texts={**_BLANK, **texts},
         flaws=flaws or {},
         events=contract.events,
     )

@@ -104,7 +104,7 @@ def _sampled(contract: Contract) -> _Typed:
 
 def _again(rooms: Rooms, number: str) -> _Typed:
     """The event of an attempt, as a new one."""
-    attempt = rooms.ledger.past.find(int(number)) if number.isascii() and number.isdigit() else None
+    attempt = rooms.ledger.past.find(number)
     if attempt is None:
         abort(404, "There is no such attempt.")
     try:
