@@ -136,7 +136,7 @@ def test_a_violation_appears_at_its_field_as_one_types_and_goes_again(
     field.fill(right)
     tab.locator("#verdict .valid").wait_for()
     assert tab.locator("[aria-invalid]").count() == 0
-    tab.get_by_label("userId is").select_option("null")
+    tab.get_by_label("userId is", exact=True).select_option("null")
     tab.get_by_text("Raw JSON").click()
     assert json.loads(tab.locator("#raw").input_value())["userId"] is None
     tab.locator("#raw").fill("{")
@@ -180,7 +180,7 @@ def test_the_ledger_is_live_and_the_row_that_is_open_stays_so(tab: "Page", serve
     tab.locator("[data-row]").first.click()
     tab.locator("#detail dd", has_text="live-1").wait_for()
     served.write("live-2")
-    tab.wait_for_function("document.querySelectorAll('[data-row]')[1].hasAttribute('aria-current')")
+    tab.wait_for_function("() => document.querySelectorAll('[data-row]')[1].hasAttribute('aria-current')")
     tab.locator("[data-row]").first.click()
     tab.locator("#detail dd", has_text="live-2").wait_for()
     tab.go_back()
@@ -195,7 +195,12 @@ def test_hostile_text_is_shown_and_does_nothing(tab: "Page", served: Portal, pee
     head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(answer)}\r\n\r\n".encode()
     receiver = peers(lambda connection: connection.sendall(head + answer))
     dialogs: list[str] = []
-    tab.once("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+
+    def opened(dialog: Any) -> None:
+        dialogs.append(dialog.message)
+        dialog.dismiss()
+
+    tab.on("dialog", opened)
     headers = {"X-A": HOSTILE.replace("=", "")}
     served.ledger.endpoints.add(Endpoint(receiver.url, ("*",), name=HOSTILE, headers=headers))
     tab.goto(f"{served.url}/fire?event={FETCHED}")
@@ -215,6 +220,7 @@ def test_hostile_text_is_shown_and_does_nothing(tab: "Page", served: Portal, pee
         tab.locator("main").wait_for()
     tab.goto(f"{served.url}/")
     assert HOSTILE in tab.locator(".endpoint h2").inner_text()
+    tab.remove_listener("dialog", opened)
     assert dialogs == []
 
 
@@ -256,7 +262,7 @@ def test_it_is_done_by_keys_alone(tab: "Page", served: Portal, peers: StartPeer)
     tab_to("[id^=enabled-]")
     tab.keyboard.press("Enter")
     tab.locator(".tag", has_text="disabled").wait_for()
-    tab.wait_for_function("document.activeElement.id.startsWith('enabled-')")
+    tab.wait_for_function("() => document.activeElement.id.startsWith('enabled-')")
     tab.once("dialog", lambda dialog: dialog.accept())
     tab_to("button.danger")
     tab.keyboard.press("Enter")
