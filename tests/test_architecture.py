@@ -38,7 +38,7 @@ def test_each_file_imports_just_the_rooms_that_it_may() -> None:
 
 
 COMMON = {"contract", "delivery", "entry", "inbox", "instances", "listener", "match", "outline", "page", "settings"}
-COMMON |= {"store", "terminal", "violations"}
+COMMON |= {"secret", "store", "terminal", "violations"}
 
 
 def test_the_sender_stands_on_these_rooms_of_the_receiver_and_the_receiver_on_none_of_the_sender() -> None:
