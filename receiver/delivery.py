@@ -21,7 +21,12 @@ _STRING_OR_OTHER = re.compile(r'[^"\[\]{}]+|"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)',
 
 
 class MalformedBody(Exception):
-    """A body that is not JSON; the text says why and where, and holds no value of the body."""
+    """A body that is not JSON; the text says why and where, and holds no value of the body. `at`: how many bytes are
+    before the place where it goes wrong, where that is one place."""
+
+    def __init__(self, reason: str, at: int | None = None) -> None:
+        super().__init__(reason)
+        self.at = at
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +86,8 @@ def parse(body: bytes) -> object:
         value = _DECODER.decode(text)
     except json.JSONDecodeError as error:
         raise MalformedBody(
-            f"{error.msg.lower().removesuffix(' at')} at line {error.lineno}, column {error.colno}"
+            f"{error.msg.lower().removesuffix(' at')} at line {error.lineno}, column {error.colno}",
+            at=len(text[: error.pos].encode()),
         ) from None
     except (
         ValueError
@@ -98,9 +104,9 @@ def _text(body: bytes) -> str:
     try:
         text = body.decode()
     except UnicodeDecodeError as error:
-        raise MalformedBody(f"not UTF-8 at byte {error.start}") from None
+        raise MalformedBody(f"not UTF-8 at byte {error.start}", at=error.start) from None
     if text.startswith("\ufeff"):
-        raise MalformedBody("starts with a byte order mark")
+        raise MalformedBody("starts with a byte order mark", at=0)
     return text
 
 

@@ -4,7 +4,7 @@ Times are whole microseconds since 1970, UTC. Pure.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -77,12 +77,43 @@ class Entry:
     @property
     def latest(self) -> tuple[Run, ...]:
         """Each handler's latest run."""
-        return tuple({run.handler: run for run in self.runs}.values())
+        return latest(self.runs)
 
     @property
     def settled(self) -> bool:
         """Whether no handler has a run in line or under way."""
         return all(run.state in ENDED for run in self.latest)
+
+
+def latest(runs: Iterable[Run]) -> tuple[Run, ...]:
+    """Each handler's latest run, of all runs for a delivery."""
+    return tuple({run.handler: run for run in runs}.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A delivery in brief, as it stands in a list: without its headers, its body and what is wrong with it. `number`:
+    its place in the inbox, higher for what was stored later. `runs`: each handler's latest."""
+
+    number: int
+    id: str
+    received_at: int
+    event: str | None
+    verdict: Verdict
+    status: int
+    size: int
+    runs: tuple[Run, ...]
+
+    @property
+    def settled(self) -> bool:
+        """Whether no handler has a run in line or under way."""
+        return all(run.state in ENDED for run in self.runs)
+
+    @property
+    def milliseconds(self) -> float | None:
+        """How long its handlers took, all in all; None where none has ended."""
+        took = [run.milliseconds for run in self.runs if run.milliseconds is not None]
+        return sum(took) if took else None
 
 
 @dataclass(frozen=True, slots=True)

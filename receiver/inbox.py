@@ -14,6 +14,7 @@ from receiver.commits import Statement
 from receiver.contract import Judgement, Verdict
 from receiver.entry import Captured, Entry, Run
 from receiver.runs import Runs, put_in_line
+from receiver.search import Search
 from receiver.store import Store, StoreError, now
 from receiver.uptime import Uptime
 from receiver.violations import Violation
@@ -112,6 +113,7 @@ class Inbox:
         self._store = Store(state / FILE, _VERSIONS)
         self.runs = Runs(self._store)
         self.uptime = Uptime(self._store)
+        self.search = Search(self._store, self.runs)
         self.path = self._store.path
         self.close = self._store.close
 

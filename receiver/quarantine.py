@@ -23,8 +23,19 @@ def judge_again(
     """
     for before in inbox.quarantined(since=since, unverified=unverified):
         after = _judged(before, contract)
-        if after == before or dry_run or inbox.judge(after.id, Judgement(after.verdict, after.event, after.violations)):
+        if after == before or dry_run or _record(inbox, after):
             yield before, after
+
+
+def judge_one(inbox: Inbox, contract: Contract, before: Entry) -> Entry:
+    """Judges one body in quarantine by `contract`, whoever sent it, and records what has changed; the entry after."""
+    after = _judged(before, contract)
+    return after if after == before or _record(inbox, after) else inbox.entry(before.id)
+
+
+def _record(inbox: Inbox, after: Entry) -> bool:
+    """False where another process was first."""
+    return inbox.judge(after.id, Judgement(after.verdict, after.event, after.violations))
 
 
 def _judged(entry: Entry, contract: Contract) -> Entry:

@@ -6,12 +6,12 @@ places in code; the values of a payload, and an exception's text, which may hold
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from receiver.contract import Verdict
 from receiver.delivery import Delivery, parse
-from receiver.entry import Entry, Run, RunState
+from receiver.entry import Entry, Listed, Run, RunState
 from receiver.store import now
 from receiver.terminal import as_json, clock, escape, iso, moment, style
 
@@ -43,18 +43,32 @@ class Report:
         write: takes a line; must not wait.
         as_records: JSON objects instead of lines for people.
         show: the command that shows a delivery of this inbox.
+        shown: what is told of an event's name.
     """
 
-    def __init__(self, write: Callable[[str], None], *, as_records: bool = False, show: str = "receiver show") -> None:
+    def __init__(
+        self,
+        write: Callable[[str], None],
+        *,
+        as_records: bool = False,
+        show: str = "receiver show",
+        shown: Callable[[str | None], str | None] = lambda event: event,
+    ) -> None:
         self._write = write
         self._as_records = as_records
         self._show = show
+        self._shown = shown
+
+    def redacted(self, shown: Callable[[str | None], str | None]) -> "Report":
+        """The same, which tells of events only what `shown` makes of their names."""
+        return Report(self._write, as_records=self._as_records, show=self._show, shown=shown)
 
     def ready(self, record: Mapping[str, object], lines: Iterable[str]) -> None:
         """The receiver listens."""
         self._tell(lambda: {"type": "ready", **record}, lambda: lines)
 
     def delivery(self, entry: Entry, milliseconds: float) -> None:
+        entry = replace(entry, event=self._shown(entry.event))
         self._tell(
             lambda: {"type": "delivery", **entry_record(entry), "milliseconds": round(milliseconds, 1)},
             lambda: [
@@ -67,7 +81,7 @@ class Report:
         short = delivery.id[:SHORT]
         more = f"{self._show} {short}" if run.error else short
         self._tell(
-            lambda: {"type": "run", "id": delivery.id, "event": delivery.event, **run_record(run)},
+            lambda: {"type": "run", "id": delivery.id, "event": self._shown(delivery.event), **run_record(run)},
             lambda: [f"{_INDENT}{run_line(run)}  {style(more, dim=True)}"],
         )
 
@@ -93,16 +107,17 @@ class Report:
 def entry_record(entry: Entry) -> dict[str, Any]:
     """An entry as a JSON object, in brief."""
     return {
-        "id": entry.id,
-        "event": entry.event,
-        "verdict": entry.verdict,
-        "status": entry.status,
-        "received_at": iso(entry.received_at),
+        **_brief(entry),
         "judged_at": entry.judged_at and iso(entry.judged_at),
         "size": entry.size,
         "violations": [asdict(violation) for violation in entry.violations],
         "runs": [run_record(run) for run in entry.runs],
     }
+
+
+def listed_record(listed: Listed) -> dict[str, Any]:
+    """A delivery in brief as a JSON object, with each handler's latest run."""
+    return {**_brief(listed), "size": listed.size, "runs": [run_record(run) for run in listed.runs]}
 
 
 def full_record(entry: Entry) -> dict[str, Any]:
@@ -112,6 +127,16 @@ def full_record(entry: Entry) -> dict[str, Any]:
         "headers": dict(entry.headers),
         "data": entry.data,
         "runs": [{**run_record(run), "traceback": run.traceback} for run in entry.runs],
+    }
+
+
+def _brief(one: Entry | Listed) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "event": one.event,
+        "verdict": one.verdict,
+        "status": one.status,
+        "received_at": iso(one.received_at),
     }
 
 

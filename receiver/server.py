@@ -21,11 +21,13 @@ from receiver.contract import Contract
 from receiver.entry import RunState
 from receiver.handlers import Handlers
 from receiver.inbox import Inbox
-from receiver.inspector import create_inspector
+from receiver.inspector.app import create_inspector
+from receiver.inspector.rooms import Rooms
 from receiver.intake import HookApp, Intake
 from receiver.listener import listen, serving
+from receiver.redact import known
 from receiver.report import Report
-from receiver.secret import AUTO, secret_path
+from receiver.secret import AUTO, kept, secret_path
 from receiver.settings import HOST, MAX_BODY, PATH, PORT, STATE
 from receiver.signature import checking
 from receiver.store import now
@@ -38,13 +40,14 @@ from receiver.worker import Lock, Worker
 class Server:
     """A receiver that listens.
 
-    `inspector`: its root's URL, where there is one. `leads`: whether this process runs the handlers. `interrupted`: how
-    many runs an earlier process left unfinished. `orphaned`: how many runs wait for each handler that is not registered
-    now. `down`: the time before this start in which no receiver was up.
+    `inspector`: its root's URL, where there is one, and `token` what to prove there. `leads`: whether this process runs
+    the handlers. `interrupted`: how many runs an earlier process left unfinished. `orphaned`: how many runs wait for
+    each handler that is not registered now. `down`: the time before this start in which no receiver was up.
     """
 
     url: str
     inspector: str | None
+    token: str | None
     inbox: Inbox
     contract: Contract
     leads: bool
@@ -109,27 +112,31 @@ def serve(
     max_body: int = MAX_BODY,
     secrets: Sequence[str] = (),
     inspector_ports: Sequence[int] = (),
+    place: str | None = None,
+    redact: bool = False,
     ready: Callable[[Server], None] = lambda _: None,
 ) -> Iterator[Server]:
     """Serves the hook from a thread of its own until the block is left; then finishes what had begun.
 
     Args: as of `create_app`; `host` and `port` are where to listen, port 0 takes a free one; the inspector takes the
-    first of its ports that is free, on loopback, and there is none without one; `ready` is called when the hook is
+    first of its ports that is free, on loopback, and there is none without one; `place` is where the handlers are, for
+    the tests that it writes; `redact` shows no values in it and in the report; `ready` is called when the hook is
     served, before the first handler runs.
 
     Raises:
         ListenerError, ContractError, HandlersError, SignatureError, StoreError: before anything is served.
     """
     with listen(host, port) as listener:
-        rooms = _Rooms.open(handlers, report, state, schemas, lenient, max_body, secrets)
+        rooms = _Rooms.open(handlers, report, state, schemas, lenient, max_body, secrets, redact=redact)
         try:
             path = rooms.path(path)
-            app = HookApp(rooms.intake, path)
+            app, url = HookApp(rooms.intake, path), _url(host, listener, path)
+            token = kept(rooms.inbox.path.parent / "inspector-token") if inspector_ports else None
             with (
-                rooms.inspected(inspector_ports) as inspector,
+                _inspected(inspector_ports, rooms.shown(schemas, place, url, redact=redact), token) as inspector,
                 serving(app, listener, max_body, rooms.refused, together=app.take),
             ):
-                server = rooms.served_at(_url(host, listener, path), inspector)
+                server = rooms.served_at(url, inspector, token)
                 ready(server)
                 rooms.worker.start()
                 yield server
@@ -156,8 +163,11 @@ class _Rooms:
         lenient: bool,
         max_body: int,
         secrets: Sequence[str],
+        *,
+        redact: bool = False,
     ) -> "_Rooms":
         contract, flaw = Contract(schemas), checking(secrets)
+        report = report.redacted(partial(known, contract=contract)) if redact else report
         handlers.check(contract)
         inbox = Inbox(state)
         worker = Worker(inbox, handlers, report, Lock(inbox.path.parent))
@@ -172,25 +182,19 @@ class _Rooms:
     def refused(self, status: int, reason: str) -> None:
         self.intake.report.refused(status, f"not HTTP: {escape(reason)}")
 
-    @contextmanager
-    def inspected(self, ports: Sequence[int]) -> Iterator[str | None]:
-        """Serves the inspector while the block runs; its URL."""
-        if not ports:
-            yield None
-            return
-        with (
-            listen(HOST, *ports) as listener,
-            serving(create_inspector(self.inbox, self.heart), listener, MAX_BODY),
-        ):
-            yield _url(HOST, listener, "/")
+    def shown(self, schemas: Path | None, place: str | None, hook: str, *, redact: bool) -> Rooms:
+        """What the inspector shows."""
+        contract, handlers = self.intake.contract, self.intake.handlers
+        return Rooms(self.inbox, self.heart, contract, handlers, self.worker.wake, schemas, place, hook, redact)
 
-    def served_at(self, url: str, inspector: str | None) -> Server:
+    def served_at(self, url: str, inspector: str | None, token: str | None) -> Server:
         leads = self.worker.lead()
         down = self.heart.start(alone=leads)
         waiting = self.inbox.runs.count(RunState.PENDING)
         return Server(
             url=url,
             inspector=inspector,
+            token=token,
             inbox=self.inbox,
             contract=self.intake.contract,
             leads=leads,
@@ -203,6 +207,16 @@ class _Rooms:
         self.heart.close()
         self.worker.close()
         self.inbox.close()
+
+
+@contextmanager
+def _inspected(ports: Sequence[int], rooms: Rooms, token: str | None) -> Iterator[str | None]:
+    """Serves the inspector while the block runs; its root's URL. None where there is no token to ask for."""
+    if token is None:
+        yield None
+        return
+    with listen(HOST, *ports) as listener, serving(create_inspector(rooms, token), listener, MAX_BODY):
+        yield _url(HOST, listener, "/")
 
 
 def _url(host: str, listener: socket.socket, path: str) -> str:

@@ -28,7 +28,7 @@ from receiver.handlers import Handlers
 from receiver.report import Report
 from receiver.server import Server, serve
 
-pytest.register_assert_rewrite("load")
+pytest.register_assert_rewrite("browsing", "load")
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 

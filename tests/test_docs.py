@@ -41,13 +41,14 @@ def prompt_and_output(block: str) -> tuple[str, str]:
 
 
 def normal(text: str) -> list[str]:
-    """The lines, with what differs from run to run made equal: times, ids, milliseconds, ports (and that it is another
-    one)."""
+    """The lines, with what differs from run to run made equal: times, ids, tokens, milliseconds, ports (and that it
+    is another one)."""
     text = re.sub(r"\d{4}-\d\d-\d\d", "DAY", text)
     text = re.sub(r"\d\d:\d\d:\d\d", "TIME", text)
     text = re.sub(r"\b([0-9a-f]{16}|[0-9a-f]{8})\b", "ID", text)
     text = text.replace("  (the default: there is no endpoint)", "")  # the tests' receiver is named
     text = re.sub(r"127\.0\.0\.1:\d+", "HERE", text).replace(" --to http://HERE/webhook", "")
+    text = re.sub(r"token=\S+", "token=TOKEN", text)
     return re.sub(r"\b\d+ ms\b", "N ms", text).strip().splitlines()
 
 

@@ -49,7 +49,7 @@ def filled(receiving: Callable[..., Process]) -> Process:
 class TestRun:
     def test_prints_one_json_object_a_line_and_the_handlers_own_words_elsewhere(self, filled: Process) -> None:
         ready = {"type": "ready", "url": filled.url, "interrupted": 0, "down_since": None}
-        assert filled.lines[0] == {**ready, "inspector": filled.lines[0]["inspector"]}
+        assert filled.lines[0] == {**ready, **{name: filled.lines[0][name] for name in ("inspector", "token")}}
         filled.wait(type="run", handler="store", state="done")
         delivery = filled.wait(type="delivery", verdict="invalid")
         assert {"id", "event", "verdict", "status", "received_at", "size", "runs", "milliseconds"} <= set(delivery)

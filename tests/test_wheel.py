@@ -28,20 +28,20 @@ def test_the_wheel_holds_both_packages_their_data_and_nothing_else(wheel: Path) 
     info = f"enablenow_webhooks-{__version__}.dist-info"
     meta = {f"{info}/{name}" for name in ("METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE")}
     code = {str(path.relative_to(ROOT)) for half in ("receiver", "sender") for path in (ROOT / half).rglob("*.py")}
-    pages = {
-        str(path.relative_to(ROOT))
-        for room in ("receiver/page", "sender/portal")
-        for path in (ROOT / room).rglob("*")
-        if path.suffix in {".html", ".css", ".js", ".svg"}
-    }
     data = {
         f"receiver/{path.relative_to(ROOT)}"
         for room in ("schemas", "samples")
         for path in (ROOT / room).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
+    pages = {
+        str(path.relative_to(ROOT))
+        for half in ("receiver", "sender")
+        for room in ("static", "templates")
+        for path in (ROOT / half).rglob(f"{room}/*")
+    }
     with zipfile.ZipFile(wheel) as archive:
-        assert set(archive.namelist()) == meta | code | pages | data | {"receiver/py.typed", "sender/py.typed"}
+        assert set(archive.namelist()) == meta | code | data | pages | {"receiver/py.typed", "sender/py.typed"}
         scripts = archive.read(f"{info}/entry_points.txt").decode()
         about = archive.read(f"{info}/METADATA").decode()
     assert "receiver = receiver.__main__:main" in scripts

@@ -2,13 +2,22 @@
 
 import sys
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from receiver.cli.options import ago, event_option, json_option, since_option, state_option
-from receiver.contract import Verdict
+from receiver.cli.options import (
+    ago,
+    event_option,
+    json_option,
+    redact_option,
+    schemas_option,
+    since_option,
+    state_option,
+)
+from receiver.contract import Contract, Verdict
 from receiver.entry import RunState
 from receiver.inbox import Inbox
 from receiver.settings import Duration
@@ -18,6 +27,8 @@ from receiver.uptime import gaps as gaps_between
 from receiver.watch import watch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from receiver.entry import Entry
 
 _NOTHING_FITS = "No delivery fits. With the receiver running, `sender fire transactions.fetched` sends one."
@@ -34,6 +45,8 @@ _NOTHING_FITS = "No delivery fits. With the receiver running, `sender fire trans
 @since_option
 @click.option("--limit", type=click.IntRange(1, 1_000_000), default=20, show_default=True, help="At most so many.")
 @click.option("--follow", is_flag=True, help="Oldest first, then each new one as it comes, until Ctrl-C.")
+@redact_option
+@schemas_option
 @state_option
 @json_option
 def list_(
@@ -43,6 +56,8 @@ def list_(
     since: int | None,
     limit: int,
     follow: bool,
+    redact: bool,
+    schemas: Path | None,
     state: Path,
     as_records: bool,
 ) -> None:
@@ -52,7 +67,10 @@ def list_(
     """
     from receiver.report import delivery_line, entry_record, run_marks
 
-    def tell(entry: "Entry") -> None:
+    shown = _shown(schemas, redact=redact)
+
+    def tell(stored: "Entry") -> None:
+        entry = shown(stored)
         click.echo(as_json(entry_record(entry)) if as_records else delivery_line(entry, run_marks(entry), dated=True))
 
     if follow and run:
@@ -73,16 +91,20 @@ def list_(
 @click.command()
 @click.argument("id_", metavar="ID")
 @click.option("--raw", is_flag=True, help="Write the exact bytes of the body to stdout, and nothing else.")
+@redact_option
+@schemas_option
 @state_option
 @json_option
-def show(id_: str, raw: bool, state: Path, as_records: bool) -> None:
+def show(id_: str, raw: bool, redact: bool, schemas: Path | None, state: Path, as_records: bool) -> None:
     """Show one delivery, whole. ID may be shortened while it is unambiguous."""
     from receiver.report import full_record, show_lines
 
     if raw and as_records:
         raise click.UsageError("--raw and --json exclude each other")
+    if raw and redact:
+        raise click.UsageError("--raw and --redact exclude each other")
     with closing(Inbox.existing(state)) as inbox:
-        entry = inbox.entry(id_)
+        entry = _shown(schemas, redact=redact)(inbox.entry(id_))
     if raw:
         sys.stdout.buffer.write(entry.body)
     elif as_records:
@@ -113,3 +135,12 @@ def gaps(since: int | None, state: Path, as_records: bool) -> None:
             click.echo(f"{moment(gap.since)}  to  {until}  {span((gap.until or at) - gap.since)}")
     if not found and not as_records:
         click.echo("No gap is known.", err=True)
+
+
+def _shown(schemas: Path | None, *, redact: bool) -> "Callable[[Entry], Entry]":
+    """What is shown of an entry."""
+    if not redact:
+        return lambda entry: entry
+    from receiver.redact import redacted
+
+    return partial(redacted, contract=Contract(schemas))

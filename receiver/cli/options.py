@@ -37,6 +37,9 @@ since_option = click.option(
 )
 event_argument = click.argument("event", metavar="EVENT", shell_complete=event_names)
 dry_run_option = click.option("--dry-run", is_flag=True, help="Change nothing, only tell what would be done.")
+redact_option = click.option(
+    "--redact", is_flag=True, help="Show no ids and no free text of what came; the inbox keeps the bytes."
+)
 json_option = click.option("--json", "as_records", is_flag=True, help="Print one JSON object a line.")
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from receiver import __version__
-from receiver.cli.options import elsewhere, json_option, schemas_option, state_option
+from receiver.cli.options import elsewhere, json_option, redact_option, schemas_option, state_option
 from receiver.handlers import Handlers, load
 from receiver.secret import AUTO
 from receiver.settings import HOST, PATH, PORT, Failure, Size, Text
@@ -65,9 +65,11 @@ def _check_path(_ctx: click.Context, _param: click.Parameter, path: str) -> str:
     "--inspector-port",
     type=click.IntRange(0, 65535),
     show_default="8788, or a free one",
-    help="Port of the inspector, on 127.0.0.1: GET /health.",
+    help="Port of the inspector, a page on 127.0.0.1.",
 )
 @click.option("--no-inspector", is_flag=True, help="Serve the hook and nothing else.")
+@click.option("--open", "open_", is_flag=True, help="Open the inspector in the browser.")
+@redact_option
 @json_option
 @click.option(
     "--demo",
@@ -86,6 +88,8 @@ def run(
     max_body: int,
     inspector_port: int | None,
     no_inspector: bool,
+    open_: bool,
+    redact: bool,
     as_records: bool,
     demo: bool,
 ) -> None:
@@ -102,6 +106,8 @@ def run(
 
     if no_inspector and inspector_port is not None:
         raise click.UsageError("--inspector-port and --no-inspector exclude each other")
+    if no_inspector and open_:
+        raise click.UsageError("--open and --no-inspector exclude each other")
     if demo and (secrets or path == AUTO):
         raise click.UsageError("--demo shows a receiver that anyone may post to: leave out --secret and --path auto")
     ports = INSPECTOR_PORTS if inspector_port is None else (inspector_port,)
@@ -123,10 +129,14 @@ def run(
                 max_body=max_body,
                 secrets=secrets,
                 inspector_ports=() if no_inspector else ports,
+                place=place,
+                redact=redact,
                 ready=lambda server: report.ready(
                     _ready_record(server), _ready_lines(server, place, len(registry), state)
                 ),
             ) as server:
+                if open_:
+                    click.launch(_inspector_url(server))
                 show = partial(click.echo, err=True) if as_records else printer.line
                 with demonstrating(server, show) if demo else nullcontext():
                     stop.wait()
@@ -154,6 +164,7 @@ def _ready_record(server: "Server") -> dict[str, object]:
     return {
         "url": masked(server.url),
         "inspector": server.inspector,
+        "token": server.token,
         "interrupted": server.interrupted,
         "down_since": server.down and iso(server.down.since),
     }
@@ -169,7 +180,7 @@ def _ready_lines(server: "Server", place: str | None, handlers: int, state: Path
         yield f"  path         secret: `receiver url{elsewhere(state)}` tells the whole"
     yield f"  inbox        {shorten(server.inbox.path)}"
     if server.inspector:
-        yield f"  health       {server.inspector}health"
+        yield f"  inspector    {_inspector_url(server)}"
     if server.down and server.down.until:
         window = f"from {moment(server.down.since)} for {span(server.down.until - server.down.since)}"
         yield style(f"  down         {window}; fetch from the API what was sent then", "yellow")
@@ -181,6 +192,11 @@ def _ready_lines(server: "Server", place: str | None, handlers: int, state: Path
     for handler, runs in server.orphaned.items():
         yield style(f"  waiting      {runs} for {handler}, which is not registered any more", "yellow")
     yield ""
+
+
+def _inspector_url(server: "Server") -> str:
+    """What lets who opens it in; the page that is shown then has a URL without the token."""
+    return f"{server.inspector}?token={server.token}"
 
 
 def _stop_signals() -> threading.Event:

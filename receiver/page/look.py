@@ -22,8 +22,9 @@ def page_app(name: str, templates: Path) -> Flask:
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True, "undefined": StrictUndefined}
     app.jinja_env.filters |= {
         "clock": clock,
+        "exact": exact,
         "iso": iso,
-        "length": size,
+        "bytes": size,
         "milliseconds": milliseconds,
         "moment": moment,
         "printable": printable,
@@ -31,6 +32,11 @@ def page_app(name: str, templates: Path) -> Flask:
     }
     app.jinja_env.globals["version"] = __version__
     return app
+
+
+def exact(micros: int) -> str:
+    """A moment in microseconds since 1970, UTC, as local date and time, to the microsecond."""
+    return f"{moment(micros)}.{micros % 1_000_000:06}"
 
 
 def size(number: int) -> str:
@@ -41,7 +47,9 @@ def size(number: int) -> str:
 
 
 def milliseconds(number: float) -> str:
-    """A time in milliseconds as it is read: `0.2 ms`, `38 ms`, `1.5 s`."""
+    """A time in milliseconds as it is read: `<0.1 ms`, `0.2 ms`, `38 ms`, `1.5 s`."""
+    if number < 0.1:
+        return "<0.1 ms"
     if number < 10:
         return f"{number:.1f} ms"
     return f"{number:.0f} ms" if number < 1000 else f"{number / 1000:.1f} s"

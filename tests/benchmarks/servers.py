@@ -126,7 +126,7 @@ def ours(folder: Path, *options: str, body: bytes = BODY) -> Iterator[Server]:
     (folder / "handlers.py").write_text(HANDLERS, encoding="utf-8")
     words = [sys.executable, "-m", "receiver", "run", "handlers.py", "--port", "0", "--inspector-port", "0", *options]
     with running(words, folder) as (process, said):
-        health = said(r"http://127.0.0.1:\d+/health")[0]
+        health = f"{said(r'(http://127.0.0.1:[0-9]+/)[?]token=')[1]}health"
         port = int(said(r"http://127.0.0.1:(\d+)/webhook")[1])
         does = "strict JSON and schema; body, headers and verdict on disk before the answer; a handler after it"
         sent = request("/webhook", body)

@@ -56,12 +56,26 @@
     }
   });
 
+  // How much of a live list is there, and whether its top is what one looks at
+  document.body.addEventListener("htmx:configRequest", (event) => {
+    if (event.detail.path !== "/live") return;
+    event.detail.parameters.rows = all("#rows > [id]").length;
+    event.detail.parameters.top = scrollY < 200;
+  });
+
   // Which row is open
   const mark = () => all("[data-row]").forEach((row) => {
     if (new URL(row.href).pathname === location.pathname) row.setAttribute("aria-current", "true");
     else row.removeAttribute("aria-current");
   });
   ["htmx:pushedIntoHistory", "htmx:afterSettle"].forEach((name) => document.body.addEventListener(name, mark));
+  mark();
+
+  // Where the detail takes the list's place, the focus goes along
+  document.body.addEventListener("htmx:afterSettle", (event) => {
+    const back = event.target.id === "detail" && one(".back");
+    if (back && back.offsetParent) { scrollTo(0, 0); back.focus(); }
+  });
 
   // What is wrong with what one types, told to who does not see it; and a text that is typed is no null
   const flaws = () => all(".flaw[id]").forEach((flaw) => all(`[aria-describedby~="${flaw.id}"]`).forEach((field) => {
@@ -73,12 +87,6 @@
     const type = event.target.matches(".control > input") && one("[data-type]", event.target.parentElement);
     if (type && ["null", "left out"].includes(type.value)) type.selectedIndex = 0;
   }, true);
-
-  // On a small screen what was chosen takes the place of the list, and begins at its beginning
-  document.body.addEventListener("htmx:afterSwap", (event) => {
-    const back = one(".back", event.detail.target);
-    if (event.detail.target.id === "detail" && back && back.offsetParent) scrollTo(0, 0);
-  });
 
   // Keys
   const move = (by) => {
