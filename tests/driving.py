@@ -112,7 +112,7 @@ class Portal:
         """Puts an attempt into the ledger."""
         from sender.attempt import Attempt, Outcome, State
 
-        ended = Outcome(outcome.pop("state", State.DELIVERED), **outcome)
+        ended = Outcome(State(outcome.pop("state", "delivered")), **outcome)
         made = Attempt(id_, "http://127.0.0.1:9/", event, body, 1, ended)
         self.ledger.intend(made)
         if ended.state is not State.SENDING:

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,7 @@ from browsing import HOSTILE, fits_its_width
 from conftest import TOKEN, Peer, Portal, serving_portal, wait_for
 
 from receiver.contract import Contract
+from sender.attempt import Outcome, State
 from sender.endpoints import Endpoint
 
 if TYPE_CHECKING:
@@ -90,7 +92,7 @@ def test_an_endpoint_is_made_and_an_event_fired_at_it_from_the_form(
     tab.get_by_label("Event", exact=True).select_option(FETCHED)
     tab.wait_for_function("() => document.querySelector('#event option[selected]').value.startsWith('transactions')")
     tab.get_by_label("Filled from").select_option("oldest-form")
-    tab.wait_for_url("**sample=oldest-form")
+    tab.wait_for_function("() => document.querySelector('#sample option[selected]').value === 'oldest-form'")
     tab.get_by_label("addedTransactionsCount", exact=True).fill("7")
     tab.get_by_role("button", name="Fire").click()
     tab.locator("#result .tag", has_text="202").wait_for()
@@ -173,10 +175,14 @@ def test_a_scenario_is_watched_and_stopped(tab: "Page", served: Portal, peers: S
 
 
 def test_the_ledger_is_live_and_the_row_that_is_open_stays_so(tab: "Page", served: Portal) -> None:
-    served.write("live-1")
+    served.write("live-1", state="sending")
     tab.goto(f"{served.url}/attempts")
     tab.locator("[data-row]").first.click()
     tab.locator("#detail dd", has_text="live-1").wait_for()
+    tab.locator("#detail .tag", has_text="sending").wait_for()
+    (open_,) = served.ledger.attempts_under("live-1")
+    served.ledger.conclude(replace(open_, outcome=Outcome(State.DELIVERED, status=202)))
+    tab.locator("#detail .tag", has_text="delivered").wait_for()
     served.write("live-2")
     tab.wait_for_function("() => document.querySelectorAll('[data-row]')[1].hasAttribute('aria-current')")
     tab.locator("[data-row]").first.click()
@@ -252,7 +258,7 @@ def test_it_is_done_by_keys_alone(tab: "Page", served: Portal, peers: StartPeer)
     tab.wait_for_url("**/fire")
     tab_to("#event")
     tab.keyboard.type("transactions")
-    tab.wait_for_url(f"**event={FETCHED}")
+    tab.wait_for_function("() => document.querySelector('#event option[selected]').value.startsWith('transactions')")
     tab_to("#go")
     tab.keyboard.press("Enter")
     tab.locator("#result .tag", has_text="202").wait_for()

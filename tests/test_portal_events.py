@@ -100,6 +100,12 @@ class TestFiring:
         for query in ("event=x", f"event={FETCHED}&sample=x", "again=7", "again=x", f"again={'9' * 30}"):
             assert portal("GET", f"/fire?{query}").status_code == 404
 
+    def test_at_a_url_keeps_it_when_another_event_is_chosen(self, portal: Portal) -> None:
+        portal.ledger.endpoints.add(Endpoint("http://127.0.0.1:9/", ("*",)))
+        for query, value in (("", "endpoints"), ("&to=http://127.0.0.1:9/x", "endpoints"), ("&where=url", "url")):
+            page = portal("GET", f"/fire?event={STATUS}{query}").text
+            assert re.findall(r'name="where" value="(\w+)" checked', page) == [value]
+
     def test_again_takes_the_data_of_an_attempt(self, portal: Portal) -> None:
         portal.write("A", b'{"event": "of.tomorrow", "data": {"a": "<b>"}}', event="of.tomorrow")
         portal.write("B", b"nonsense")
@@ -127,6 +133,18 @@ class TestScenarios:
         )
         assert "stopped" in ended
         assert len(receiver.requests) == 3
+
+    def test_are_cut_at_the_end_where_a_receiver_does_not_answer(
+        self, portal: Portal, peers: StartPeer, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("sender.portal.playing.STOP_SECONDS", 0.2)
+        receiver = peers(lambda connection: connection.recv(1))
+        form = {"scenario": "load", "where": "url", "to": receiver.url, "loops": "1", "speed": "1"}
+        portal("POST", "/scenarios", form)
+        wait_for(lambda: receiver.requests, "the first POST")
+        portal.stage.close()
+        assert {one.outcome.state for one in portal.ledger.attempts(limit=99)} == {State.UNKNOWN}
+        assert portal("POST", "/scenarios", form).status_code == 409
 
     def test_are_judged_as_they_expect(self, portal: Portal, tmp_path: Path) -> None:
         with receiving_here(tmp_path / "r") as here:
