@@ -4,11 +4,13 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from browsing import HOSTILE, fits_its_width
+from browsing import HOSTILE, fits_its_width, flaws, opened
 from conftest import TOKEN, Peer, Portal, serving_portal, wait_for
+from test_portal_form import ODD, WHOLE
 
 from receiver.contract import Contract
 from sender.attempt import Outcome, State
@@ -273,3 +275,25 @@ def test_it_is_done_by_keys_alone(tab: "Page", served: Portal, peers: StartPeer)
     tab_to("button.danger")
     tab.keyboard.press("Enter")
     tab.get_by_text("No endpoint yet").wait_for()
+
+
+def test_a_form_that_nobody_touched_sends_just_what_it_was_filled_with(
+    browser: "Browser", tmp_path: Path, peers: StartPeer
+) -> None:
+    receiver = peers(ok)
+    (tmp_path / "samples" / "odd.made").mkdir(parents=True)
+    (tmp_path / "schemas").mkdir()
+    (tmp_path / "schemas" / "odd.made.json").write_text(json.dumps({"properties": {"data": ODD}}))
+    payload = {"event": "odd.made", "data": WHOLE}
+    (tmp_path / "samples" / "odd.made" / "default.json").write_text(json.dumps(payload))
+    with (
+        serving_portal(tmp_path / "state", Contract(tmp_path / "schemas")) as portal,
+        opened(browser, f"{portal.url}/fire?to={receiver.url}&token={TOKEN}", 360) as page,
+    ):
+        page.locator("#verdict .valid").wait_for()
+        assert (fits_its_width(page), flaws(page)) == (True, [])
+        page.locator("#go").click()
+        page.locator("#result .tag", has_text="202").wait_for()
+        page.get_by_text("Raw JSON").click()
+        assert json.loads(page.locator("#raw").input_value()) == WHOLE
+    assert body_of(receiver.requests[0]) == payload
