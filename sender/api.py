@@ -4,9 +4,7 @@ In: HTTP requests on loopback. Out: endpoints changed, events fired, scenarios p
 9457). What is fired goes the way that `sender fire` goes, but never to a URL that nobody named.
 """
 
-import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -14,27 +12,24 @@ from typing import Any
 import jsonschema_rs
 from flask import Flask, Response, request
 
-from receiver.contract import Contract, ContractError
+from receiver.contract import ContractError
 from receiver.delivery import MalformedBody, parse
 from receiver.page.guard import guard, problem
 from receiver.page.look import page_app
 from receiver.settings import MAX_BODY
-from receiver.store import StoreError, new_id
+from receiver.store import StoreError
 from receiver.terminal import as_json
 from receiver.violations import pointer
-from sender.address import EndpointError, normalised
-from sender.aim import Aim, aims
-from sender.attempt import Attempt, State
-from sender.endpoints import Endpoint, EndpointConflict, checked_events
-from sender.ledger import Ledger
+from sender.address import EndpointError
+from sender.attempt import State
+from sender.endpoints import Endpoint, EndpointConflict
 from sender.openapi import BODIES, document
 from sender.payload import InvalidPayload, PayloadError, bodies
-from sender.play import Plan, judged
-from sender.post import Poster, prepare
+from sender.play import judged
 from sender.report import attempt_record, endpoint_record
 from sender.scenario import ScenarioError, from_document
-from sender.signature import checked, new_secret
-from sender.volley import Ended, Shot, Volley
+from sender.tab import Nobody, NoSuchEndpoint, Rooms, changed, fire, found, planned
+from sender.volley import Ended, Volley
 
 MOST_PLAYED = 10_000
 """So many POSTs one call may come to; `sender play` plays more."""
@@ -62,19 +57,9 @@ class _RefusedError(Exception):
         self.status = status
 
 
-@dataclass(frozen=True, slots=True)
-class Rooms:
-    """What the API works with; `authorities` is a file of certificates to trust instead of the public ones."""
-
-    contract: Contract
-    ledger: Ledger
-    poster: Poster
-    authorities: Path | None = None
-
-
 def create_api(rooms: Rooms, token: str) -> Flask:
     """The API as a WSGI application."""
-    app = page_app("sender", Path(__file__).parent / "templates")
+    app = page_app("sender", Path(__file__).parent / "portal" / "templates")
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY
     guard(app, token, open_=("/openapi.json",))
     _tell_of_errors(app)
@@ -102,24 +87,25 @@ def _serve_endpoints(app: Flask, rooms: Rooms) -> None:
     @app.post("/api/endpoints")
     def add_endpoint() -> Response:
         asked = _body("NewEndpoint")
-        made = _changed(rooms.contract, Endpoint("", ()), asked)
+        made = changed(rooms.contract, Endpoint("", ()), asked)
         endpoints.add(made, force=asked.get("force", False))
         return _json(endpoint_record(made, secret=True), 201)
 
     @app.get("/api/endpoints/<id_>")
     def show_endpoint(id_: str) -> Response:
-        return _json(endpoint_record(_found(rooms, id_)))
+        return _json(endpoint_record(found(rooms, id_)))
 
     @app.patch("/api/endpoints/<id_>")
     def change_endpoint(id_: str) -> Response:
         asked = _body("EndpointChange")
-        found, force = _found(rooms, id_), asked.get("force", False)
-        made = endpoints.change(found.id, lambda now: _changed(rooms.contract, now, asked), force=force)
+        made = endpoints.change(
+            found(rooms, id_).id, lambda now: changed(rooms.contract, now, asked), force=asked.get("force", False)
+        )
         return _json(endpoint_record(made))
 
     @app.delete("/api/endpoints/<id_>")
     def remove_endpoint(id_: str) -> Response:
-        endpoints.remove(_found(rooms, id_))
+        endpoints.remove(found(rooms, id_))
         return Response(status=204)
 
 
@@ -135,7 +121,7 @@ def _serve_firing(app: Flask, rooms: Rooms) -> None:
         return _json([attempt_record(attempt) for attempt in attempts])
 
     @app.post("/api/fire")
-    def fire() -> Response:
+    def fire_one() -> Response:
         asked = _body("Fire")
         event, data = asked["event"], asked.get("data")
         if data is not None and "sample" in asked:
@@ -149,36 +135,44 @@ def _serve_firing(app: Flask, rooms: Rooms) -> None:
                 validate=asked.get("validate", True),
             )
         )
-        attempt = Attempt(asked.get("id") or new_id(), "", event, body, 0, fault=asked.get("fault"))
-        chosen = [aim for aim in _aims(rooms, asked.get("to")) if aim.wants(event)]
-        if not chosen:
-            raise _RefusedError(409, f"no endpoint is subscribed to {event}{_NOBODY}")
-        lanes = [[Shot(aim.target, replace(attempt, copy=aim.copy(event)))] for aim in chosen]
-        return _json({"attempts": [_told(ended) for ended in Volley(rooms.ledger, rooms.poster).fire(lanes)]})
+        ended = fire(rooms, event, body, id_=asked.get("id"), to=asked.get("to"), fault=asked.get("fault"))
+        return _json({"attempts": [_told(one) for one in ended]})
 
     @app.post("/api/play")
     def play() -> Response:
         asked = _body("Play")
         scenario = from_document("scenario", asked["scenario"])
-        seed, loops = int(asked.get("seed", secrets.randbits(32))), int(asked.get("loops", 1))  # 1.0 is an integer too
-        plan = Plan(scenario, rooms.contract, seed, asked.get("speed"), loops, new_id(), asked.get("id"))
-        every = _aims(rooms, asked.get("to"))
-        if (total := plan.check(every)) > MOST_PLAYED:
+        ready = planned(
+            rooms,
+            scenario,
+            to=asked.get("to"),
+            seed=int(asked["seed"]) if "seed" in asked else None,  # 1.0 is an integer too
+            speed=asked.get("speed"),
+            loops=int(asked.get("loops", 1)),
+            id_=asked.get("id"),
+        )
+        if ready.total > MOST_PLAYED:
             raise _RefusedError(
-                422, f"comes to {total} POSTs, of which one call makes {MOST_PLAYED}: use `sender play`"
+                422, f"comes to {ready.total} POSTs, of which one call makes {MOST_PLAYED}: use `sender play`"
             )
-        if not total:
-            raise _RefusedError(409, f"no endpoint is subscribed to any of its events{_NOBODY}")
         volley = Volley(rooms.ledger, rooms.poster, concurrency=scenario.concurrency)
-        ended = list(volley.fire([plan.lane(aim) for aim in every]))
+        ended = list(volley.fire([ready.plan.lane(aim) for aim in ready.aims]))
         attempts = [{**_told(one), "missed": judged(one.shot.step, one.attempt.outcome)} for one in ended]
-        return _json({"seed": seed, "attempts": attempts})
+        return _json({"seed": ready.plan.seed, "attempts": attempts})
 
 
 def _tell_of_errors(app: Flask) -> None:
     @app.errorhandler(_RefusedError)
     def refused(error: _RefusedError) -> Response:
         return problem(error.status, str(error))
+
+    @app.errorhandler(NoSuchEndpoint)
+    def missing(error: NoSuchEndpoint) -> Response:
+        return problem(404, f"{error}; GET /api/endpoints lists them")
+
+    @app.errorhandler(Nobody)
+    def nobody(error: Nobody) -> Response:
+        return problem(409, f"{error}{_NOBODY}")
 
     @app.errorhandler(InvalidPayload)
     def invalid(error: InvalidPayload) -> Response:
@@ -211,40 +205,6 @@ def _body(kind: str) -> dict[str, Any]:
 @cache
 def _validator(kind: str) -> jsonschema_rs.Validator:
     return jsonschema_rs.Draft202012Validator(BODIES[kind])
-
-
-def _changed(contract: Contract, endpoint: Endpoint, asked: Mapping[str, Any]) -> Endpoint:
-    """The endpoint with what is asked for in the place of what was."""
-    changes: dict[str, Any] = {name: asked[name] for name in ("name", "headers", "enabled") if name in asked}
-    if "url" in asked:
-        changes["url"] = normalised(asked["url"])
-    if "events" in asked:
-        changes["events"] = checked_events(contract, asked["events"])
-    if "secret" in asked:
-        changes["secret"] = _secret(asked["secret"])
-    made = replace(endpoint, **changes)
-    prepare(made.url, made.headers, secret=made.secret)  # so that what cannot be sent is told now
-    return made
-
-
-def _secret(asked: str | None) -> str | None:
-    if asked is None:
-        return None
-    return new_secret() if asked == "auto" else checked(asked)
-
-
-def _found(rooms: Rooms, id_: str) -> Endpoint:
-    for endpoint in rooms.ledger.endpoints.all():
-        if endpoint.id == id_:
-            return endpoint
-    raise _RefusedError(404, f"no endpoint {id_!r}; GET /api/endpoints lists them")
-
-
-def _aims(rooms: Rooms, to: str | None) -> list[Aim]:
-    """Where events go; without a URL to the endpoints only, and not, as on the command line, to a local receiver."""
-    if to is None and not rooms.ledger.endpoints.all():
-        raise _RefusedError(409, f"there is no endpoint{_NOBODY}")
-    return aims(rooms.ledger.endpoints, to, {}, rooms.authorities)
 
 
 def _limit() -> int:

@@ -20,6 +20,17 @@ class EndpointConflict(EndpointError):
     """What is asked for does not go with the endpoints that there are now."""
 
 
+class EndpointTwin(EndpointConflict):
+    """Another endpoint, `twin`, gets one of its events at its URL already."""
+
+    def __init__(self, url: str, twin: "Endpoint") -> None:
+        super().__init__(
+            f"{url} is an endpoint for {_listed(twin.events)} already ({twin.label}); "
+            'choose other events, or have them sent there twice with --force (in the API: "force": true)'
+        )
+        self.twin = twin
+
+
 EVERY = "*"
 """Among an endpoint's events: all of them, also those that are yet to come."""
 
@@ -155,10 +166,7 @@ class Endpoints:
         if endpoint.name and endpoint.name in {one.name for one in others}:
             raise EndpointConflict(f"there is an endpoint called {endpoint.name!r} already; choose another name")
         if not force and (twin := next(filter(endpoint.shares, others), None)):
-            raise EndpointConflict(
-                f"{endpoint.url} is an endpoint for {_listed(twin.events)} already ({twin.label}); "
-                'choose other events, or have them sent there twice with --force (in the API: "force": true)'
-            )
+            raise EndpointTwin(endpoint.url, twin)
         (changed,) = self._store.write((statement, _values(endpoint)))
         return changed == 1
 

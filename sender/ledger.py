@@ -6,14 +6,14 @@ processes ask: that is a UNIQUE in a table, not a check. Times are whole microse
 
 import fcntl
 import os
-import sqlite3
 from pathlib import Path
 
 from receiver.store import Store, StoreError
 from receiver.terminal import iso
 from sender import endpoints, places
-from sender.attempt import Attempt, Outcome, State
+from sender.attempt import Attempt, State
 from sender.endpoints import Endpoints
+from sender.past import Past, attempt_of
 from sender.places import Places
 
 FILE = "ledger.db"
@@ -137,6 +137,7 @@ class Ledger:
         self._store = Store(state / FILE, VERSIONS)
         self.endpoints = Endpoints(self._store)
         self.places = Places(self._store)
+        self.past = Past(self._store)
         self._senders: int | None = None
         try:
             self._senders = _opened(state / LOCK)
@@ -205,7 +206,7 @@ class Ledger:
     def attempt(self, id_: str, url: str, copy: int = 0) -> Attempt:
         """The attempt for an event at an endpoint, which has to be there."""
         (row,) = self._store.read("SELECT * FROM attempt WHERE id = ? AND url = ? AND copy = ?", (id_, url, copy))
-        return _attempt(row)
+        return attempt_of(row)
 
     def next_copy(self, id_: str, url: str) -> int:
         """Which copy of an event the next attempt at an endpoint is; the last one again, where that was refused."""
@@ -218,11 +219,11 @@ class Ledger:
             rows = self._store.read("SELECT * FROM attempt ORDER BY number DESC LIMIT ?", (limit,))
         else:
             rows = self._store.read(_IN_STATE, (state, limit))
-        return [_attempt(row) for row in rows]
+        return [attempt_of(row) for row in rows]
 
     def attempts_under(self, id_: str) -> list[Attempt]:
         """The attempts under an event's whole id, newest first; none where nothing was sent under it."""
-        return [_attempt(row) for row in self._store.read(_UNDER, (id_,))]
+        return [attempt_of(row) for row in self._store.read(_UNDER, (id_,))]
 
     def attempts_of(self, shortened: str) -> list[Attempt]:
         """The attempts for the event whose id begins with `shortened`, one for each endpoint.
@@ -235,12 +236,12 @@ class Ledger:
         )
         ids = {row["id"] for row in rows}
         if shortened in ids:
-            return [_attempt(row) for row in rows if row["id"] == shortened]
+            return [attempt_of(row) for row in rows if row["id"] == shortened]
         if not ids:
             raise LedgerError(f"no event {shortened!r} was sent: `sender log` shows what was")
         if len(ids) > 1:
             raise LedgerError(f"{shortened!r} fits {len(ids)} events: give more of the id")
-        return [_attempt(row) for row in rows]
+        return [attempt_of(row) for row in rows]
 
     def _settle(self, senders: int) -> None:
         """Nobody is going to conclude what a process was sending that is no more.
@@ -280,24 +281,3 @@ def _lives(process: int) -> bool:
     except PermissionError:
         return True
     return True
-
-
-def _attempt(row: sqlite3.Row) -> Attempt:
-    outcome = Outcome(
-        state=State(row["state"]),
-        milliseconds=row["milliseconds"],
-        status=row["status"],
-        delivery=row["delivery"],
-        answer=row["answer"] or b"",
-        reason=row["reason"],
-    )
-    return Attempt(
-        id=row["id"],
-        url=row["url"],
-        event=row["event"],
-        body=row["body"],
-        started_at=row["started_at"],
-        outcome=outcome,
-        copy=row["copy"],
-        fault=row["fault"],
-    )

@@ -77,6 +77,15 @@ def read(path: Path) -> Scenario:
     return from_document(str(path), _document(path))
 
 
+def read_text(where: str, text: str) -> Scenario:
+    """The scenario that a text in YAML or JSON is; `where` it is from is told in errors.
+
+    Raises:
+        ScenarioError: as of `from_document`.
+    """
+    return from_document(where, _loaded(where, text))
+
+
 def from_document(where: str, document: object) -> Scenario:
     """The scenario that a document is, with `steps`, or a list of steps; `where` it is from is told in errors.
 
@@ -105,12 +114,19 @@ _Members = Callable[[], Iterable[tuple[str, object]]]
 
 
 def _document(path: Path) -> object:
+    try:
+        return _loaded(str(path), path.read_bytes())
+    except OSError as error:
+        raise ScenarioError(f"{path}: {error}") from error
+
+
+def _loaded(where: str, text: str | bytes) -> object:
     import yaml
 
     try:
-        return yaml.safe_load(path.read_bytes())
-    except (OSError, yaml.YAMLError, RecursionError) as error:
-        raise ScenarioError(f"{path}: {error}") from error
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:  # ValueError: a date that is none
+        raise ScenarioError(f"{where}: {error}") from error
 
 
 def _lines(path: Path) -> tuple[dict[str, Any], _Members]:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
-from driving import TOKEN, Client, api
+from driving import TOKEN, Client, Portal, api, hidden_id, portal, serving_portal
 from peering import SOON, Peer, peer, peers
 
 from receiver.contract import Contract
@@ -255,15 +255,19 @@ __all__ = [
     "Client",
     "Here",
     "Peer",
+    "Portal",
     "Process",
     "Suite",
     "api",
     "command",
+    "hidden_id",
     "peer",
     "peers",
+    "portal",
     "printing",
     "queue",
     "receiving_here",
     "run_suite",
+    "serving_portal",
     "wait_for",
 ]

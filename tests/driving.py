@@ -1,10 +1,12 @@
-"""The API, served from this process, and a client that holds each answer against its description. `conftest` has the
-fixture."""
+"""The API, served from this process, and a client that holds each answer against its description; the portal, served
+likewise. `conftest` has the fixture."""
 
+import re
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsonschema_rs
 import pytest
@@ -12,6 +14,10 @@ import requests
 from peering import SOON
 
 from receiver.contract import Contract
+
+if TYPE_CHECKING:
+    from sender.ledger import Ledger
+    from sender.portal.playing import Stage
 
 TOKEN = "a-token"
 
@@ -66,10 +72,11 @@ def api(tmp_path: Path, contract: Contract) -> Iterator[Client]:
     """The API with a ledger of its own."""
     from receiver.listener import listen, serving
     from receiver.settings import MAX_BODY
-    from sender.api import Rooms, create_api
+    from sender.api import create_api
     from sender.cli.serving import THREADS
     from sender.ledger import Ledger
     from sender.post import Poster
+    from sender.tab import Rooms
 
     with (
         closing(Ledger(tmp_path / "api")) as ledger,
@@ -78,3 +85,68 @@ def api(tmp_path: Path, contract: Contract) -> Iterator[Client]:
         serving(create_api(Rooms(contract, ledger, poster), TOKEN), listener, MAX_BODY, threads=THREADS),
     ):
         yield Client(f"http://127.0.0.1:{listener.getsockname()[1]}")
+
+
+@dataclass
+class Portal:
+    """A portal in this process, and who has its cookie."""
+
+    url: str
+    ledger: "Ledger"
+    stage: "Stage"
+
+    def __call__(self, method: str, path: str, form: Any = None, **headers: str) -> requests.Response:
+        cookies = {f"token-{self.url.rpartition(':')[2]}": TOKEN}
+        given = {"Origin": self.url} | {name.replace("_", "-"): value for name, value in headers.items()}
+        return requests.request(
+            method, self.url + path, data=form, headers=given, cookies=cookies, timeout=SOON, allow_redirects=False
+        )
+
+    def ended(self, total: int | None = None) -> str:
+        """What is shown of a scenario that has ended; empty while it is played."""
+        text = self("GET", "/scenarios/playing").text
+        there = total is None or f"of {total}<" in text
+        return text if "tick from:body" not in text and there else ""
+
+    def write(self, id_: str, body: bytes = b"{}", event: str = "x", **outcome: Any) -> None:
+        """Puts an attempt into the ledger."""
+        from sender.attempt import Attempt, Outcome, State
+
+        ended = Outcome(State(outcome.pop("state", "delivered")), **outcome)
+        made = Attempt(id_, "http://127.0.0.1:9/", event, body, 1, ended)
+        self.ledger.intend(made)
+        if ended.state is not State.SENDING:
+            self.ledger.conclude(made)
+
+
+def hidden_id(page: str, element: str = "event-id") -> str:
+    """The id of the next event, which a page was made with."""
+    found = re.search(rf'id="{element}" name="id" value="(\w+)"', page)
+    assert found, page
+    return found[1]
+
+
+@contextmanager
+def serving_portal(state: Path, contract: Contract) -> Iterator[Portal]:
+    """A portal with a ledger of its own, while the block runs."""
+    from receiver.listener import listen, serving
+    from receiver.settings import MAX_BODY
+    from sender.cli.serving import THREADS
+    from sender.ledger import Ledger
+    from sender.portal.app import create_portal
+    from sender.portal.playing import Stage
+    from sender.post import Poster
+    from sender.tab import Rooms
+
+    with closing(Ledger(state)) as ledger, Poster(SOON) as poster, listen("127.0.0.1", 0) as listener:
+        rooms = Rooms(contract, ledger, poster)
+        stage = Stage(rooms)
+        with serving(create_portal(rooms, stage, TOKEN), listener, MAX_BODY, threads=THREADS), closing(stage):
+            yield Portal(f"http://127.0.0.1:{listener.getsockname()[1]}", ledger, stage)
+
+
+@pytest.fixture
+def portal(tmp_path: Path, contract: Contract) -> Iterator[Portal]:
+    """The portal with a ledger of its own."""
+    with serving_portal(tmp_path / "portal", contract) as portal:
+        yield portal

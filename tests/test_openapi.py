@@ -11,9 +11,10 @@ from conftest import TOKEN, Client
 from openapi_spec_validator import validate
 
 from receiver.contract import Contract
-from sender.api import Rooms, create_api
+from sender.api import create_api
 from sender.ledger import Ledger
 from sender.openapi import document
+from sender.tab import Rooms
 
 
 def test_it_is_openapi_and_has_each_route_and_no_other(api: Client, contract: Contract) -> None:

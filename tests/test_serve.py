@@ -1,12 +1,14 @@
 """`sender serve`, in a process of its own."""
 
 import json
+import re
 import shutil
 import socket
 import sqlite3
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -19,6 +21,10 @@ from conftest import ROOT, SOON, Peer, command, printing, wait_for
 
 FETCHED = "transactions.fetched"
 StartPeer = Callable[..., Peer]
+
+
+def ok(connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
 
 
 class Asking:
@@ -46,6 +52,44 @@ def test_it_serves_until_it_is_stopped() -> None:
         assert "another --port may be free" in taken.stderr
 
 
+def test_it_prints_where_the_portal_is_first_and_keeps_its_token() -> None:
+    opened = []
+    for _ in range(2):
+        with printing([sys.executable, "-m", "sender", "serve", "--port", "0"]) as printed:
+            told = wait_for(lambda: "openapi.json" in printed() and printed(), "the lines")
+            found = re.search(r"portal +(http://127\.0\.0\.1:\d+)(/\?token=\S+)", told.splitlines()[1])
+            assert found, told
+            opened.append(found[2])
+            assert requests.get(found[1] + found[2], timeout=SOON).status_code == 200
+            assert requests.get(f"{found[1]}/", timeout=SOON).status_code == 401
+    assert opened[0] == opened[1]
+    assert Path(".webhooks/portal-token").stat().st_mode & 0o777 == 0o600
+    with printing([sys.executable, "-m", "sender", "serve", "--port", "0", "--token", "given"]) as printed:
+        wait_for(lambda: "openapi.json" in printed(), "the lines")
+        assert "given" not in printed().replace("as given", "")
+
+
+def test_it_ends_in_the_middle_of_a_scenario_and_knows_what_became_of_each_event(peers: StartPeer) -> None:
+    asked: list[socket.socket] = []
+    receiver = peers(lambda connection: (asked.append(connection), time.sleep(0.3), ok(connection)))  # slow on purpose
+    words = [sys.executable, "-m", "sender", "serve", "--port", "0", "--json"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        ready = json.loads(process.stdout.readline())
+        assert ready["portal"] == f"{ready['url']}/"
+        text = json.dumps({"steps": [{"event": FETCHED, "count": 1000}]})
+        form = {"scenario": ":pasted", "text": text, "where": "url", "to": receiver.url, "loops": "1", "speed": "1"}
+        headers = {"Authorization": f"Bearer {ready['token']}", "Origin": ready["url"]}
+        requests.post(f"{ready['url']}/scenarios", data=form, headers=headers, timeout=SOON)
+        wait_for(lambda: len(asked) > 1, "the second POST")
+        process.terminate()
+        assert process.wait(SOON) == 0
+    with closing(sqlite3.connect(".webhooks/ledger.db")) as ledger:
+        assert {state for (state,) in ledger.execute("SELECT state FROM attempt")} == {"delivered"}
+        (count,) = ledger.execute("SELECT count(*) FROM attempt").fetchone()
+    assert 2 <= count == len(receiver.requests) < 1000
+
+
 @pytest.mark.parametrize("token", ["", "a b", "é", "a\nb"])
 def test_it_wants_a_token_that_a_header_can_hold(token: str) -> None:
     ended = command("sender", "serve", "--port", "0", "--token", token)
@@ -56,9 +100,6 @@ def test_it_trusts_the_authorities_that_it_is_given(tmp_path: Path, peer: StartP
     authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-
-    def ok(connection: socket.socket) -> None:
-        connection.sendall(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
 
     receiver = peer(ok, lambda connection: context.wrap_socket(connection, server_side=True))
     fire = {"event": FETCHED, "to": receiver.url.replace("http:", "https:")}

@@ -1,7 +1,6 @@
-"""`sender serve`: the API, until it is stopped."""
+"""`sender serve`: the portal and the API, until it is stopped."""
 
 import re
-import secrets
 import signal
 import threading
 from contextlib import closing
@@ -10,12 +9,16 @@ from pathlib import Path
 import click
 
 from receiver.contract import Contract
+from receiver.secret import kept
 from receiver.settings import HOST, MAX_BODY, Failure
 from receiver.terminal import as_json, style
 from sender.cli.options import ca_option, json_option, schemas_option, state_option, timeout_option
 from sender.ledger import Ledger
 
 PORT = 8789
+
+KEPT = "portal-token"
+"""The file of the token, so that who has opened the portal once still has it open after a restart."""
 
 THREADS = 32
 """So many requests at the same time: one that fires waits for the slowest of its receivers."""
@@ -39,8 +42,9 @@ def _check_token(_ctx: click.Context, _param: click.Parameter, token: str | None
     "--token",
     callback=_check_token,
     metavar="VALUE",
-    help="What has to be sent as a bearer token.  [default: a new one, printed]",
+    help="What opens the portal, and is the API's bearer token.  [default: a new one, kept in --state]",
 )
+@click.option("--open", "opens", is_flag=True, help="Open the portal in the browser.")
 @timeout_option
 @ca_option
 @state_option
@@ -49,44 +53,56 @@ def _check_token(_ctx: click.Context, _param: click.Parameter, token: str | None
 def serve(
     port: int,
     token: str | None,
+    opens: bool,
     timeout: float,
     authorities: Path | None,
     state: Path,
     schemas: Path | None,
     as_records: bool,
 ) -> None:
-    """Serve the provider's side as an HTTP API on this machine, for end-to-end tests in any language.
+    """Serve the provider's side on this machine: a portal for the browser, its "Webhooks" tab, and an HTTP API for
+    end-to-end tests in any language.
 
-    GET /openapi.json describes it. Every other request needs the header `Authorization: Bearer TOKEN`.
+    GET /openapi.json describes the API. Every request to it needs the header `Authorization: Bearer TOKEN`.
     """
     from receiver.listener import ListenerError, listen, serving
-    from sender.api import Rooms, create_api
+    from sender.portal.app import create_portal
+    from sender.portal.playing import Stage
     from sender.post import Poster, prepare
+    from sender.tab import Rooms
 
     prepare(f"https://{HOST}/", {}, authorities)  # so that a file that holds none is told now
-    chosen, stop = token or secrets.token_urlsafe(24), _stop_signals()
+    stop = _stop_signals()
     try:
         with (
             closing(Ledger(state)) as ledger,
             Poster(timeout) as poster,
             listen(HOST, port) as listener,
-            serving(
-                create_api(Rooms(Contract(schemas), ledger, poster, authorities), chosen),
-                listener,
-                MAX_BODY,
-                threads=THREADS,
-            ),
         ):
-            url = f"http://{HOST}:{listener.getsockname()[1]}"
-            if as_records:
-                click.echo(as_json({"type": "ready", "url": url, "token": chosen}))
-            else:
-                click.echo(f"{style('sender', bold=True)} serves its API at {style(url, bold=True)}; Ctrl-C stops it")
-                click.echo(f"  token        {chosen if token is None else 'as given'}")
-                click.echo(f"  description  {url}/openapi.json")
-            stop.wait()
+            chosen = token or kept(state / KEPT)
+            rooms = Rooms(Contract(schemas), ledger, poster, authorities)
+            stage = Stage(rooms)
+            app = create_portal(rooms, stage, chosen)
+            with serving(app, listener, MAX_BODY, threads=THREADS), closing(stage):
+                url = f"http://{HOST}:{listener.getsockname()[1]}"
+                _tell(url, chosen, given=token is not None, as_records=as_records)
+                if opens:
+                    click.launch(f"{url}/?token={chosen}")
+                stop.wait()
     except ListenerError as error:
         raise Failure(error) from error
+
+
+def _tell(url: str, token: str, *, given: bool, as_records: bool) -> None:
+    """Where it is, and what opens it; a token that was given is not told again."""
+    if as_records:
+        click.echo(as_json({"type": "ready", "url": url, "token": token, "portal": f"{url}/"}))
+        return
+    shown = "TOKEN" if given else token
+    click.echo(f"{style('sender', bold=True)} serves the portal and its API; Ctrl-C stops it")
+    click.echo(f"  portal       {style(f'{url}/?token={shown}', bold=True)}")
+    click.echo(f"  token        {'as given' if given else token}")
+    click.echo(f"  description  {url}/openapi.json")
 
 
 def _stop_signals() -> threading.Event:

@@ -77,6 +77,17 @@
     if (back && back.offsetParent) { scrollTo(0, 0); back.focus(); }
   });
 
+  // What is wrong with what one types, told to who does not see it; and a text that is typed is no null
+  const flaws = () => all(".flaw[id]").forEach((flaw) => all(`[aria-describedby~="${flaw.id}"]`).forEach((field) => {
+    if (flaw.textContent.trim()) field.setAttribute("aria-invalid", "true");
+    else field.removeAttribute("aria-invalid");
+  }));
+  ["htmx:afterSettle", "htmx:oobAfterSwap"].forEach((name) => document.body.addEventListener(name, flaws));
+  document.addEventListener("input", (event) => {
+    const type = event.target.matches(".control > input") && one("[data-type]", event.target.parentElement);
+    if (type && ["null", "left out"].includes(type.value)) type.selectedIndex = 0;
+  }, true);
+
   // Keys
   const move = (by) => {
     const rows = all("[data-row]");
