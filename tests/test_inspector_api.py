@@ -1,9 +1,11 @@
 """The inspector over HTTP: its API for scripts, and who may ask for any of its routes."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import requests
@@ -269,3 +271,14 @@ def test_a_problem_is_a_page_for_who_reads_pages(here: Here) -> None:
     page = requests.get(f"{here.server.inspector}", headers={"Accept": "text/html"}, timeout=SOON)
     assert (page.status_code, page.headers["Content-Type"]) == (401, "text/html; charset=utf-8")
     assert "Open the URL that was printed at the start" in page.text
+
+
+def test_a_page_that_has_seen_all_is_told_nothing_and_of_a_change_just_that(here: Here) -> None:
+    first, second = posted(here, BODY, BODY)
+    seen = re.findall(r'name="(seen_\w+)" value="(\d+)"', ask(here, "").text)
+    filters = "text=&event=&verdict=&run="  # as the page sends them, before what it has seen
+    assert ask(here, f"live?{filters}&{urlencode(seen)}").status_code == 204
+    ask(here, f"api/deliveries/{first}/retry", "POST")
+    wait_for(lambda: here.server.inbox.entry(first).settled, "it to run")
+    told = ask(here, f"live?{filters}&{urlencode(seen)}").text
+    assert (f'id="d-{first}"' in told, f'id="d-{second}"' in told) == (True, False)

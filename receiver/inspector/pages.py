@@ -81,7 +81,7 @@ def _serve_list(app: Flask, rooms: Rooms) -> None:
         asked = wanted(request.args)
         if asked.run:
             return _of_run(rooms, asked)
-        since = Mark(*(number(request.args, name) or 0 for name in Mark.__slots__))
+        since = Mark(*(number(request.args, f"seen_{name}") or 0 for name in Mark.__slots__))
         shown = dict(one.partition(" ")[::2] for one in request.args.getlist("open"))
         changes = search.changes(since, asked, shown)
         changed = [one for one in changes.changed if shown.get(one.id) != outcome(one.runs)[1]]

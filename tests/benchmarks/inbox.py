@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[0] = str(ROOT)  # instead of this directory, where `receiver` is a benchmark
+sys.path.insert(0, str(ROOT))  # before this directory, where `receiver` is a benchmark
 
 from receiver.contract import Verdict
 from receiver.entry import Entry, Run, RunState

@@ -73,7 +73,7 @@ while True:
 @dataclass(frozen=True)
 class Server:
     """A server that listens; `does` says what it does with a request, `busy` whether some of that is still to be done
-    for those that it has answered."""
+    for those that it has answered, `inspector` the URL of its page."""
 
     name: str
     does: str
@@ -81,6 +81,7 @@ class Server:
     request: bytes
     process: int
     busy: Callable[[], bool] = lambda: False
+    inspector: str = ""
 
 
 @dataclass(frozen=True)
@@ -126,11 +127,12 @@ def ours(folder: Path, *options: str, body: bytes = BODY) -> Iterator[Server]:
     (folder / "handlers.py").write_text(HANDLERS, encoding="utf-8")
     words = [sys.executable, "-m", "receiver", "run", "handlers.py", "--port", "0", "--inspector-port", "0", *options]
     with running(words, folder) as (process, said):
-        health = f"{said(r'(http://127.0.0.1:[0-9]+/)[?]token=')[1]}health"
+        inspector = said(r"http://127.0.0.1:\d+/\?token=\S+")[0]
+        health = f"{inspector.partition('?')[0]}health"
         port = int(said(r"http://127.0.0.1:(\d+)/webhook")[1])
         does = "strict JSON and schema; body, headers and verdict on disk before the answer; a handler after it"
         sent = request("/webhook", body)
-        yield Server("receiver", does, ("127.0.0.1", port), sent, process, lambda: _has_runs(health))
+        yield Server("receiver", does, ("127.0.0.1", port), sent, process, lambda: _has_runs(health), inspector)
 
 
 def _has_runs(health: str) -> bool:
