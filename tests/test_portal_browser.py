@@ -275,6 +275,7 @@ def test_it_is_done_by_keys_alone(tab: "Page", served: Portal, peers: StartPeer)
     tab_to("button.danger")
     tab.keyboard.press("Enter")
     tab.get_by_text("No endpoint yet").wait_for()
+    tab.wait_for_function("() => document.activeElement.id === 'endpoints'")
 
 
 def test_a_form_that_nobody_touched_sends_just_what_it_was_filled_with(

@@ -32,9 +32,14 @@ def add_endpoints(app: Flask, rooms: Rooms) -> None:
 def _add_list(app: Flask, rooms: Rooms) -> None:
     endpoints = rooms.ledger.endpoints
 
+    def listed(template: str, *, after: bool) -> str:
+        """All endpoints; `after` a removal, the list gets the focus that was on what is gone."""
+        shown = {"endpoints": endpoints.all(), "events": rooms.contract.events, "new_id": new_id}
+        return render_template(template, **shown, after=after)
+
     @app.get("/")
     def endpoints_page() -> str:
-        return render_template("endpoints.html", endpoints=endpoints.all(), events=rooms.contract.events, new_id=new_id)
+        return listed("endpoints.html", after=False)
 
     @app.post("/endpoints/<id_>/enabled")
     def enable(id_: str) -> Response:
@@ -47,10 +52,7 @@ def _add_list(app: Flask, rooms: Rooms) -> None:
     def remove(id_: str) -> Response:
         gone = found(rooms, id_)
         endpoints.remove(gone)
-        rest = render_template(
-            "_endpoints.html", endpoints=endpoints.all(), events=rooms.contract.events, new_id=new_id
-        )
-        return _told(rest, f"{gone.label} is removed.")
+        return _told(listed("_endpoints.html", after=True), f"{gone.label} is removed.")
 
     @app.post("/endpoints/<id_>/test")
     def send_test(id_: str) -> str:
