@@ -19,7 +19,7 @@ from receiver.entry import Listed, Run, RunState, latest
 from receiver.runs import Runs
 from receiver.store import Store
 
-PAGE = 30
+PAGE = 25
 """So many deliveries are on a page."""
 
 MOST_NEW = 200

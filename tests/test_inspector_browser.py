@@ -134,7 +134,7 @@ def test_a_filter_by_outcome_follows_what_becomes_of_it(look: "Page", here: Here
 def test_scrolling_leads_back_to_the_oldest(look: "Page", here: Here) -> None:
     ids = posted(here, *map(body, range(100)))
     look.reload()
-    assert look.locator("#rows > [id]").count() == 30
+    assert look.locator("#rows > [id]").count() == 25
     for _ in range(3):
         count = look.locator("#rows > [id]").count()
         look.locator("#rows > .more").scroll_into_view_if_needed()
