@@ -3,8 +3,6 @@
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from axe_playwright_python.sync_playwright import Axe
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -62,5 +60,7 @@ def fits_its_width(page: "Page") -> bool:
 
 def flaws(page: "Page") -> list[Any]:
     """What axe-core finds wrong for who uses a keyboard or a screen reader."""
+    from axe_playwright_python.sync_playwright import Axe
+
     found = Axe().run(page).response["violations"]
     return [(one["id"], [node["html"][:200] for node in one["nodes"]]) for one in found]

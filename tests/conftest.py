@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 from driving import TOKEN, Client, Portal, api, hidden_id, portal, serving_portal
-from peering import SOON, Peer, peer, peers
+from peering import SOON, Peer, elsewhere, peer, peers
 
 from receiver.contract import Contract
 from receiver.handlers import Handlers
@@ -260,6 +260,7 @@ __all__ = [
     "Suite",
     "api",
     "command",
+    "elsewhere",
     "hidden_id",
     "peer",
     "peers",

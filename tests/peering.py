@@ -1,10 +1,12 @@
-"""A peer: a TCP server that does just what a test tells it, and keeps what it was sent. `conftest` has its fixtures."""
+"""A peer: a TCP server that does just what a test tells it, and keeps what it was sent; and a page of another origin.
+`conftest` has the fixtures."""
 
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -106,3 +108,26 @@ def read_request(connection: socket.socket) -> bytes:
             return b""
         body += part
     return head + b"\r\n\r\n" + body
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[str]:
+    """The URL of an empty page of another origin."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Empty)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+class _Empty(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(b"<p>a page")
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""

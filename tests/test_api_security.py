@@ -1,9 +1,6 @@
 """The API serves this machine, and who has the token; no body and no page in a browser gets it to do anything else."""
 
 import json
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -100,29 +97,6 @@ SCRIPT = """async ([URL_, TOKEN]) => {
     navigator.sendBeacon(URL_ + '/api/fire', new Blob([fire], {type: JSON_}));
     return told;
 }"""
-
-
-@pytest.fixture
-def elsewhere() -> Iterator[str]:
-    """The URL of an empty page of another origin."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Empty)
-    thread = Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-class _Empty(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "text/html")
-        self.end_headers()
-        self.wfile.write(b"<p>a page")
-
-    def log_message(self, *_: object) -> None:
-        """Says nothing."""
 
 
 def test_a_page_of_another_origin_reads_and_changes_nothing_even_with_the_token(
