@@ -35,6 +35,7 @@ _LITTLE_SECONDS = 0.01
 _FITS = {
     "event": "event = :event",
     "verdict": "verdict = :verdict",
+    "until": "received_at < :until",
     "run": """EXISTS (SELECT 1 FROM run WHERE run.delivery = delivery.number AND state = :run AND attempt = (
         SELECT max(attempt) FROM run AS any WHERE any.delivery = run.delivery AND any.handler = run.handler))""",
     "text": "(CAST(body AS TEXT) LIKE :text ESCAPE '\\')",
@@ -92,7 +93,7 @@ class Filter:
 
     def conditions(self, *, of_body: bool = True) -> str:
         """As the statements take them; those of the body only where that is to be looked at."""
-        given = [name for name in ("run", "verdict", "event") if getattr(self, name) is not None]
+        given = [name for name in ("run", "verdict", "event", "until") if getattr(self, name) is not None]
         if self.text is not None and of_body:
             given.append("text" if json.dumps(self.text) == f'"{self.text}"' else "escaped")
         return " AND ".join(_FITS[name] for name in given) or "true"
@@ -103,6 +104,7 @@ class Filter:
         return {
             "event": self.event,
             "verdict": self.verdict,
+            "until": self.until,
             "run": self.run,
             "text": _pattern(text),
             "escaped": _pattern(json.dumps(text)[1:-1]),

@@ -174,6 +174,16 @@ def receiving() -> Iterator[Callable[..., Process]]:
         process.popen.stderr.close()
 
 
+def fake_browser(directory: Path) -> dict[str, str]:
+    """An environment in which what opens a URL (`xdg-open`; `open` on macOS) writes it to the file `opened` there."""
+    for name in ("xdg-open", "open"):
+        (directory / name).write_text(
+            f'#!/bin/sh\necho "$1" > {directory / "part"}; mv {directory / "part"} {directory / "opened"}\n'
+        )
+        (directory / name).chmod(0o755)
+    return {**os.environ, "PATH": f"{directory}{os.pathsep}{os.environ['PATH']}"}
+
+
 @contextmanager
 def printing(words: list[str], **more: Any) -> Iterator[Callable[[], str]]:
     """A process while the block runs; gives what it has printed so far, on stdout and stderr."""
@@ -261,6 +271,7 @@ __all__ = [
     "api",
     "command",
     "elsewhere",
+    "fake_browser",
     "hidden_id",
     "peer",
     "peers",

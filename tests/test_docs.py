@@ -118,7 +118,7 @@ def test_each_answer_is_documented(status: str) -> None:
 
 
 def test_every_link_to_a_file_leads_somewhere() -> None:
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
+    for target in re.findall(r'(?:\]\(|src="|srcset=")(?!http)([^)#"]+)[)"]', README):
         assert (ROOT / target).exists(), target
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import requests
-from conftest import SOON, Here, Process, command, receiving_here, wait_for
+from conftest import SOON, Here, Process, command, fake_browser, receiving_here, wait_for
 
 from receiver import Delivery, Handlers
 from receiver.entry import RunState
@@ -70,6 +70,15 @@ def test_its_usual_port_may_be_taken_the_hook_is_served_all_the_same(receiving: 
     port = str(first.wait(type="ready")["inspector"]).rstrip("/").rpartition(":")[2]
     ended = command("receiver", "run", "--port", "0", "--state", "third", "--inspector-port", port)
     assert (ended.returncode, "address already in use" in ended.stderr) == (2, True)
+
+
+def test_it_is_opened_in_the_browser_where_that_is_asked_for(receiving: Callable[..., Process], tmp_path: Path) -> None:
+    process = receiving("--open", env=fake_browser(tmp_path))
+    ready = process.wait(type="ready")
+    url = wait_for(lambda: (tmp_path / "opened").is_file() and (tmp_path / "opened").read_text(), "it to be opened")
+    assert url == f"{ready['inspector']}?token={ready['token']}\n"
+    both = command("receiver", "run", "--no-inspector", "--open")
+    assert (both.returncode, "exclude each other" in both.stderr) == (2, True)
 
 
 def test_there_need_be_none(receiving: Callable[..., Process]) -> None:

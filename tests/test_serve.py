@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import requests
 import trustme
-from conftest import ROOT, SOON, Peer, command, printing, wait_for
+from conftest import ROOT, SOON, Peer, command, fake_browser, printing, wait_for
 
 FETCHED = "transactions.fetched"
 StartPeer = Callable[..., Peer]
@@ -67,6 +67,13 @@ def test_it_prints_where_the_portal_is_first_and_keeps_its_token() -> None:
     with printing([sys.executable, "-m", "sender", "serve", "--port", "0", "--token", "given"]) as printed:
         wait_for(lambda: "openapi.json" in printed(), "the lines")
         assert "given" not in printed().replace("as given", "")
+
+
+def test_it_opens_the_portal_in_the_browser_where_that_is_asked_for(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "sender", "serve", "--port", "0", "--open"]
+    with printing(words, env=fake_browser(tmp_path)) as printed:
+        url = wait_for(lambda: (tmp_path / "opened").is_file() and (tmp_path / "opened").read_text(), "it to be opened")
+        assert url.strip() in printed()
 
 
 def test_it_ends_in_the_middle_of_a_scenario_and_knows_what_became_of_each_event(peers: StartPeer) -> None:
