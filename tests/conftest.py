@@ -84,6 +84,21 @@ def command(*words: str, **more: Any) -> "subprocess.CompletedProcess[str]":
     )
 
 
+def called(*words: str) -> "subprocess.CompletedProcess[str]":
+    """Runs `receiver ...` or `sender ...` in this process, to its end: for what only looks, or writes a file. A process
+    of its own takes ten times as long."""
+    from click.testing import CliRunner
+
+    from receiver.cli import main as receiver
+    from sender.cli import main as sender
+
+    half, *rest = words
+    ended = CliRunner(catch_exceptions=False).invoke(
+        {"receiver": receiver, "sender": sender}[half], rest, prog_name=half
+    )
+    return subprocess.CompletedProcess(words, ended.exit_code, ended.stdout, ended.stderr)
+
+
 @dataclass(frozen=True)
 class Suite:
     """What a run of pytest in a directory of its own came to."""
@@ -269,6 +284,7 @@ __all__ = [
     "Process",
     "Suite",
     "api",
+    "called",
     "command",
     "elsewhere",
     "fake_browser",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, command
+from conftest import ROOT, called
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -285,7 +285,7 @@ def repository() -> None:
 
 @pytest.mark.usefixtures("repository")
 def test_two_revisions_are_compared_by_the_command() -> None:
-    ended = command("receiver", "schemas", "diff", "HEAD~1", "HEAD")
+    ended = called("receiver", "schemas", "diff", "HEAD~1", "HEAD")
     assert ended.returncode == 1
     assert ended.stdout.splitlines()[:4] == [
         "a.b  changed",
@@ -294,8 +294,8 @@ def test_two_revisions_are_compared_by_the_command() -> None:
         "  replay    breaking    /data 'a' is a required property",
     ]
     assert ended.stdout.splitlines()[-1] == "  /properties/data/required: added"
-    assert command("receiver", "schemas", "diff", "HEAD:schemas", "schemas").returncode == 0
-    only_tolerant = command("receiver", "schemas", "diff", "HEAD~1", "HEAD", "--for", "tolerant", "--json")
+    assert called("receiver", "schemas", "diff", "HEAD:schemas", "schemas").returncode == 0
+    only_tolerant = called("receiver", "schemas", "diff", "HEAD~1", "HEAD", "--for", "tolerant", "--json")
     assert only_tolerant.returncode == 0
     record = json.loads(only_tolerant.stdout)
     assert record["replay"]["verdict"] == "breaking"
@@ -306,7 +306,7 @@ def test_two_revisions_are_compared_by_the_command() -> None:
 @pytest.mark.usefixtures("repository")
 @pytest.mark.parametrize("where", ["--help", "--output=x", "gone", "HEAD:gone", "HEAD:schemas/a.b.json", "HEAD~1:"])
 def test_what_is_no_revision_is_a_usage_error_and_no_option_of_git(where: str) -> None:
-    ended = command("receiver", "schemas", "diff", "--", where, "schemas")
+    ended = called("receiver", "schemas", "diff", "--", where, "schemas")
     if where == "HEAD~1:":
         assert ended.returncode == 1
         return
@@ -321,6 +321,6 @@ def test_a_schema_of_a_revision_that_cannot_be_used_is_told_with_the_revision() 
     Path("schemas/a.b.json").write_text("[]")
     git("add", "schemas")
     git("commit", "-qm", "x")
-    ended = command("receiver", "schemas", "diff", "HEAD", str(ROOT / "schemas"))
+    ended = called("receiver", "schemas", "diff", "HEAD", str(ROOT / "schemas"))
     assert ended.returncode == 2
     assert "HEAD/a.b.json: must be a JSON object" in ended.stderr

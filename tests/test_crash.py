@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import requests
-from conftest import BODY, JSON, SOON, Process, command, wait_for
+from conftest import BODY, JSON, SOON, Process, called, command, wait_for
 from load import INVALID, MALFORMED, VALID, Answers, load
 
 from receiver.inbox import Inbox
@@ -89,7 +89,7 @@ def test_killed_during_a_handler_again_and_again_each_run_is_interrupted_and_rep
     last = receiving("mine.py")
     assert last.wait(type="ready")["interrupted"] == 1
     assert command("receiver", "retry", "--interrupted").returncode == 0
-    shown = json.loads(command("receiver", "show", held, "--json").stdout)
+    shown = json.loads(called("receiver", "show", held, "--json").stdout)
     assert [run["state"] for run in shown["runs"]] == ["interrupted"] * 3 + ["done"]
     last.kill()
     assert receiving("mine.py").wait(type="ready")["interrupted"] == 0
@@ -117,5 +117,5 @@ def test_killed_again_and_again_under_load_nothing_answered_is_lost_and_every_ha
 
 def _listed(*words: str) -> list[str]:
     """The ids of what is in the inbox."""
-    lines = command("receiver", "list", "--json", "--limit", "100000", *words).stdout.splitlines()
+    lines = called("receiver", "list", "--json", "--limit", "100000", *words).stdout.splitlines()
     return [json.loads(line)["id"] for line in lines]

@@ -58,6 +58,7 @@ def bare_copy(target: Path) -> Path:
     return Path(shutil.copytree(ROOT, target, ignore=unwanted))
 
 
+@pytest.mark.slow
 def test_the_session_in_the_readme_is_what_a_newcomer_sees(tmp_path: Path) -> None:
     """The set-up command as written, then the second terminal's commands, each against what the README shows."""
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import command
+from conftest import called
 
 from receiver.contract import Contract, Verdict
 from receiver.entry import Entry
@@ -147,14 +147,14 @@ def test_names_without_end_are_counted_and_not_kept(inbox: Inbox) -> None:
 
 def test_the_command_tells_drift_by_its_exit_code_and_prints_no_value(inbox: Inbox) -> None:
     store(inbox, WHOLE, fetched())
-    calm = command("receiver", "schemas", "drift")
+    calm = called("receiver", "schemas", "drift")
     assert calm.returncode == 0
     assert "/data/userId" in calm.stdout
     assert "in 1 of 2" in calm.stdout
     assert calm.stderr.startswith("2 deliveries, no drift from ")
     secrets = {"event": "\x1b[31mSECRETEVENT", "data": {"iban": "SECRET"}}
     (id_, *_) = store(inbox, fetched(iban="SECRET", consentId="SECRET", **{"\x1b[2J": {"SECRET": 1}}), secrets)
-    ended = command("receiver", "schemas", "drift")
+    ended = called("receiver", "schemas", "drift")
     assert ended.returncode == 1
     assert "`receiver schemas infer EVENT` drafts a schema" in ended.stderr
     assert "SECRET" not in (ended.stdout + ended.stderr).replace("u001b[31mSECRETEVENT", "")
@@ -165,7 +165,7 @@ def test_the_command_tells_drift_by_its_exit_code_and_prints_no_value(inbox: Inb
 
 def test_as_json_each_finding_is_a_line(inbox: Inbox) -> None:
     (id_,) = store(inbox, fetched(bank=1))
-    lines = [json.loads(line) for line in command("receiver", "schemas", "drift", "--json").stdout.splitlines()]
+    lines = [json.loads(line) for line in called("receiver", "schemas", "drift", "--json").stdout.splitlines()]
     assert lines[0] == {
         "event": "transactions.fetched",
         "kind": "undeclared",
@@ -178,15 +178,15 @@ def test_as_json_each_finding_is_a_line(inbox: Inbox) -> None:
         "example": id_,
     }
     assert {line["kind"] for line in lines[1:]} == {"missing"}
-    assert command("receiver", "schemas", "drift", "--since", "7d").returncode == 0
+    assert called("receiver", "schemas", "drift", "--since", "7d").returncode == 0
 
 
 def test_a_documented_field_that_never_came_is_told_so(inbox: Inbox) -> None:
     store(inbox, fetched(), fetched())
-    assert "never came" in command("receiver", "schemas", "drift").stdout
+    assert "never came" in called("receiver", "schemas", "drift").stdout
 
 
 def test_without_an_inbox_it_says_what_to_do() -> None:
-    ended = command("receiver", "schemas", "drift", "--state", "elsewhere")
+    ended = called("receiver", "schemas", "drift", "--state", "elsewhere")
     assert ended.returncode == 2
     assert "`receiver run` makes one" in ended.stderr

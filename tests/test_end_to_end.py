@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 
 import pytest
-from conftest import ROOT, Process, command
+from conftest import ROOT, Process, called, command
 
 from receiver.contract import Contract
 
@@ -19,9 +19,9 @@ def test_every_event_type_is_answered_202_and_its_handler_has_run(
         record = json.loads(fired.stdout)
         assert (fired.returncode, record["status"]) == (0, 202)
         assert receiver.wait(type="run", id=record["delivery"], event=event)["state"] == "done"
-        shown = json.loads(command("receiver", "show", record["delivery"], "--json").stdout)
+        shown = json.loads(called("receiver", "show", record["delivery"], "--json").stdout)
         assert shown["data"] == json.loads(record["body"])["data"]
-    assert len(command("sender", "log", "--json").stdout.splitlines()) == len(contract.events)
+    assert len(called("sender", "log", "--json").stdout.splitlines()) == len(contract.events)
 
 
 def test_what_the_sender_is_made_to_send_the_receiver_refuses_with_reasons_that_the_sender_shows(

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from conftest import SOON, Peer, command, receiving_here
+from conftest import SOON, Peer, called, command, receiving_here
 
 FETCHED, STATUS = "transactions.fetched", "consent.status.updated"
 StartPeer = Callable[..., Peer]
@@ -18,7 +18,7 @@ def ok(connection: socket.socket) -> None:
 
 
 def endpoints(*words: str) -> Any:
-    return command("sender", "endpoints", *words)
+    return called("sender", "endpoints", *words)
 
 
 def added(*words: str) -> dict[str, Any]:

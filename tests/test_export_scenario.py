@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import JSON, Here, command, receiving_here
+from conftest import JSON, Here, called, command, receiving_here
 
 FETCHED, STATUS = "transactions.fetched", "consent.status.updated"
 CONSENT, USER, OTHER = (f"{digit * 8}-1111-4111-8111-111111111111" for digit in "abc")
@@ -17,7 +17,7 @@ def body(event: str, **data: Any) -> bytes:
 
 
 def export(state: Path, *words: str) -> Any:
-    return command("receiver", "export", "--state", str(state), "--scenario", *words)
+    return called("receiver", "export", "--state", str(state), "--scenario", *words)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import SOON, Here, Peer, command, printing, receiving_here, wait_for
+from conftest import SOON, Here, Peer, called, printing, receiving_here, wait_for
 from forwarding import CONSENT, FETCHED, application, body, forward, forwarding, free_port, numbers, ok
 
 from receiver.inbox import Inbox
@@ -103,7 +103,7 @@ class TestAgain:
             assert forward(app.url, "--again", delivery[:6]).returncode == 0
         assert forward(app.url, "--once", "--from-start").returncode == 0
         assert numbers(app.requests) == [1, 1, 1]
-        shown = command("sender", "show", delivery, "--json").stdout.splitlines()
+        shown = called("sender", "show", delivery, "--json").stdout.splitlines()
         assert len(shown) == 3
 
     def test_sends_what_was_not_answered_and_nothing_else_does(self, inbox: Here, peer: StartPeer) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import requests
-from conftest import SOON, Here, Peer, Process, command, receiving_here, wait_for
+from conftest import SOON, Here, Peer, Process, called, receiving_here, wait_for
 from forwarding import body, forward, forwarding, free_port, numbers, ok
 
 from receiver.inbox import Inbox
@@ -72,7 +72,7 @@ class TestStopped:
         with forwarding(app.url, "--from-start") as process:
             assert process.wait(SOON) == code
         assert numbers(app.requests) == [0]
-        (attempt,) = [json.loads(line) for line in command("sender", "log", "--json").stdout.splitlines()]
+        (attempt,) = [json.loads(line) for line in called("sender", "log", "--json").stdout.splitlines()]
         assert attempt["state"] == "delivered"
 
     def test_with_once_before_all_was_sent_does_not_say_that_it_was(self, inbox: Here, peer: StartPeer) -> None:
@@ -105,6 +105,7 @@ def _refused(number: int) -> Attempt:
     return Attempt(str(number), "http://127.0.0.1:9/", "a.b", b"{}", now(), Outcome(State.REFUSED))
 
 
+@pytest.mark.slow
 def test_of_ten_processes_that_try_again_what_was_refused_one_does(tmp_path: Path) -> None:
     with closing(Ledger(tmp_path)) as ledger:
         for number in range(20):

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import SOON, Here, Peer, command, receiving_here, wait_for
+from conftest import SOON, Here, Peer, called, command, receiving_here, wait_for
 from forwarding import STATUS, application, body, forward, forwarding, free_port, numbers, ok
 
 StartPeer = Callable[..., Peer]
@@ -53,7 +53,7 @@ class TestPruned:
         for number in range(3):
             inbox.post(body(number))
         with forwarding(f"http://127.0.0.1:{port}/", "--from-start") as process:
-            wait_for(lambda: b"refused" in command("sender", "log").stdout.encode(), "the first try")
+            wait_for(lambda: b"refused" in called("sender", "log").stdout.encode(), "the first try")
             change("in/inbox.db", "DELETE FROM delivery")
             for number in range(3, 9):
                 inbox.post(body(number))

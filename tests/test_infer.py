@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import command
+from conftest import called, command
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -145,13 +145,13 @@ def test_the_command_drafts_from_the_deliveries_of_one_event_and_holds_no_value(
         {"iban": "SECRET2", "count": 4243, "deep": {"x": "SECRET3"}},
     )
     store(inbox, "other.one", {"other": 1})
-    ended = command("receiver", "schemas", "infer", "new.one")
+    ended = called("receiver", "schemas", "infer", "new.one")
     assert ended.returncode == 0
     assert ended.stderr == "Drafted from 2 deliveries; `receiver schemas check` checks it.\n"
     assert list(json.loads(ended.stdout)["properties"]["data"]["properties"]) == ["iban", "count", "deep"]
     assert "SECRET" not in ended.stdout
     assert "424" not in ended.stdout
-    (line,) = command("receiver", "schemas", "infer", "new.one", "--json").stdout.splitlines()
+    (line,) = called("receiver", "schemas", "infer", "new.one", "--json").stdout.splitlines()
     assert json.loads(line) == json.loads(ended.stdout)
 
 
@@ -159,8 +159,8 @@ def test_it_is_written_to_a_file_that_is_new(inbox: Inbox) -> None:
     store(inbox, "new.one", {"a": 1})
     words = ("receiver", "schemas", "infer", "new.one", "--output", "contract/schemas/new.one.json")
     assert command(*words).returncode == 0
-    assert command("receiver", "schemas", "check", "--schemas", "contract/schemas").returncode == 0
-    assert command("receiver", "schemas", "drift", "--schemas", "contract/schemas").returncode == 0
+    assert called("receiver", "schemas", "check", "--schemas", "contract/schemas").returncode == 0
+    assert called("receiver", "schemas", "drift", "--schemas", "contract/schemas").returncode == 0
     before = Path("contract/schemas/new.one.json").read_bytes()
     again = command(*words)
     assert again.returncode == 2
@@ -171,6 +171,6 @@ def test_it_is_written_to_a_file_that_is_new(inbox: Inbox) -> None:
 @pytest.mark.parametrize(("event", "reason"), [("gone.one", "`receiver list` shows what"), ("a/b", "is named after")])
 def test_an_event_that_nothing_can_be_drafted_of_is_told(inbox: Inbox, event: str, reason: str) -> None:
     store(inbox, "new.one", {"a": 1})
-    ended = command("receiver", "schemas", "infer", event)
+    ended = called("receiver", "schemas", "infer", event)
     assert ended.returncode == 2
     assert reason in ended.stderr

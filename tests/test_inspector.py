@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import requests
 from conftest import SOON, Here, Process, command, fake_browser, receiving_here, wait_for
 
@@ -54,6 +55,7 @@ def test_health_no_longer_tells_of_a_failed_run_that_was_repeated(tmp_path: Path
         assert health(here).json()["runs"] == {"pending": 0, "running": 0, "failed": 0, "interrupted": 0}
 
 
+@pytest.mark.slow
 def test_health_is_503_once_the_inbox_takes_nothing_more(tmp_path: Path) -> None:
     with receiving_here(tmp_path / "state", inspector_ports=(0,)) as here:
         assert health(here).status_code == 200

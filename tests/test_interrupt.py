@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from conftest import SOON, Peer, command, wait_for
+from conftest import SOON, Peer, called, wait_for
 
 StartPeer = Callable[..., Peer]
 
@@ -34,12 +34,12 @@ def interrupted(process: "subprocess.Popen[str]") -> tuple[int, str, str | None]
     assert time.monotonic() - began < 10  # of the 20 s that it would have waited
     assert "Traceback" not in errors
     told = json.loads(output)
-    assert json.loads(command("sender", "show", "X", "--json").stdout) == told
+    assert json.loads(called("sender", "show", "X", "--json").stdout) == told
     return process.returncode, told["state"], told["reason"]
 
 
 def state() -> str:
-    shown = command("sender", "show", "X", "--json")
+    shown = called("sender", "show", "X", "--json")
     return str(json.loads(shown.stdout)["state"]) if shown.returncode == 0 else ""
 
 

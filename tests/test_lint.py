@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, command
+from conftest import ROOT, called
 
 from receiver.contract import ContractError
 from receiver.upkeep.lint import Problem, problems
@@ -121,7 +121,7 @@ def test_a_keyword_that_is_none_is_a_warning_where_one_is_near() -> None:
     assert found == Problem(
         Path("schemas/a.b.json"), "/requried", "is no keyword, so it says nothing; did you mean 'required'?", True
     )
-    assert command("receiver", "schemas", "check", "--schemas", "schemas").returncode == 0
+    assert called("receiver", "schemas", "check", "--schemas", "schemas").returncode == 0
 
 
 def test_each_of_many_problems_is_a_line_and_the_exit_code_1() -> None:
@@ -129,14 +129,14 @@ def test_each_of_many_problems_is_a_line_and_the_exit_code_1() -> None:
     write("schemas/a.b.json", {"type": 5, "properties": {"data": {"required": True}}})
     write("schemas/\x1b[31m.json", {})
     write("samples/transactions.fetched/default.json", {"event": "transactions.fetched", "data": {}})
-    ended = command("receiver", "schemas", "check", "--schemas", "schemas")
+    ended = called("receiver", "schemas", "check", "--schemas", "schemas")
     assert ended.returncode == 1
     lines = ended.stdout.splitlines()
     assert len(lines) == 4
     assert "\x1b" not in ended.stdout
     assert "samples/transactions.fetched/default.json: /data: 'consentId' is a required property; mend it" in lines[3]
     assert ended.stderr == "schemas: 4 problems, 0 warnings.\n"
-    records = command("receiver", "schemas", "check", "--schemas", "schemas", "--json").stdout.splitlines()
+    records = called("receiver", "schemas", "check", "--schemas", "schemas", "--json").stdout.splitlines()
     assert json.loads(records[3])["pointer"] == "/data"
 
 
@@ -144,4 +144,4 @@ def test_a_directory_without_schemas_is_a_usage_error() -> None:
     Path("empty").mkdir()
     with pytest.raises(ContractError, match="no schema is there; --schemas names"):
         list(problems(Path("empty")))
-    assert command("receiver", "schemas", "check", "--schemas", "gone").returncode == 2
+    assert called("receiver", "schemas", "check", "--schemas", "gone").returncode == 2

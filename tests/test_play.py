@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Peer, command, receiving_here, wait_for
+from conftest import Peer, called, command, receiving_here, wait_for
 
 from receiver.contract import Contract
 from sender.aim import Aim
@@ -140,6 +140,7 @@ def test_an_outcome_is_judged_by_what_its_step_expects(
 
 
 class TestTheCommand:
+    @pytest.mark.slow
     def test_plays_the_bad_day_and_our_receiver_loses_nothing(self, tmp_path: Path) -> None:
         with receiving_here(tmp_path / "r") as here:
             ended = play("bad-day", "--speed", "max", "--to", here.server.url)
@@ -188,7 +189,7 @@ class TestTheCommand:
             ended = play(*words, "--to", receiver.url)
             assert ended.returncode == 2
             assert told in ended.stderr
-        command("sender", "endpoints", "add", receiver.url, "--event", "databridge.share.created")
+        called("sender", "endpoints", "add", receiver.url, "--event", "databridge.share.created")
         assert "no endpoint is subscribed to any of its events" in play("consent-life").stderr
         assert receiver.requests == []
 
@@ -203,8 +204,8 @@ class TestTheCommand:
 
     def test_goes_to_each_endpoint_as_it_is_subscribed(self, peer: StartPeer) -> None:
         everything, fetched = peer(ok), peer(ok)
-        command("sender", "endpoints", "add", everything.url, "--all")
-        command("sender", "endpoints", "add", fetched.url, "--event", FETCHED)
+        called("sender", "endpoints", "add", everything.url, "--all")
+        called("sender", "endpoints", "add", fetched.url, "--event", FETCHED)
         Path("s.yaml").write_text(f"- event: {FETCHED}\n- event: {STATUS}\n- event: {FETCHED}\n")
         assert play("s.yaml", "--loop", "2").returncode == 0
         bodies = [[request.partition(b"\r\n\r\n")[2] for request in each.requests] for each in (everything, fetched)]

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from conftest import Peer, command, wait_for
+import pytest
+from conftest import Peer, called, command, wait_for
 
 from sender.attempt import State
 from sender.ledger import Ledger
@@ -34,11 +35,12 @@ def hang_up(connection: socket.socket) -> None:
     connection.shutdown(socket.SHUT_RDWR)
 
 
+@pytest.mark.slow
 def test_a_scenario_to_five_endpoints_killed_again_and_again(peer: StartPeer) -> None:
     good, other, slow, dead = peer(ok), peer(ok), peer(slowly), peer(hang_up)
     nobody = "http://127.0.0.1:9/"
     for url in (good.url, other.url, slow.url, dead.url, nobody):
-        assert command("sender", "endpoints", "add", url, "--all").returncode == 0
+        assert called("sender", "endpoints", "add", url, "--all").returncode == 0
     Path("s.jsonl").write_text("".join(json.dumps({"event": FETCHED, "after": 0.001}) + "\n" for _ in range(STEPS)))
     words = [sys.executable, "-m", "sender", "play", "s.jsonl", "--id", "X"]
     for kill in range(1, KILLS + 1):
@@ -65,7 +67,7 @@ def test_a_scenario_to_five_endpoints_killed_again_and_again(peer: StartPeer) ->
 def test_order_at_each_endpoint_is_the_order_of_the_steps_also_after_a_kill(peer: StartPeer) -> None:
     one, slow = peer(ok), peer(slowly)
     for url in (one.url, slow.url):
-        assert command("sender", "endpoints", "add", url, "--all").returncode == 0
+        assert called("sender", "endpoints", "add", url, "--all").returncode == 0
     steps = [{"event": FETCHED, "data": {"consentId": "${c}", "addedTransactionsCount": n}} for n in range(200)]
     Path("s.jsonl").write_text("".join(json.dumps(step) + "\n" for step in steps))
     words = [sys.executable, "-m", "sender", "play", "s.jsonl", "--speed", "max", "--id", "X"]

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from conftest import BODY, JSON, SOON, Peer, Process, command, wait_for
+from conftest import BODY, JSON, SOON, Peer, Process, called, command, wait_for
 from load import INVALID, MALFORMED, UNKNOWN, VALID, Answers, load
 
 from receiver.inbox import Inbox
@@ -159,6 +159,7 @@ def test_a_cut_at_any_sync_from_the_first_start_to_the_stop_leaves_all_that_was_
     assert len(ended.stdout.split()) == 3
 
 
+@pytest.mark.slow
 def test_whatever_was_answered_outlives_power_cuts_under_load_and_no_handler_is_forgotten(
     machine: Machine, running: Callable[..., Process]
 ) -> None:
@@ -174,7 +175,7 @@ def test_whatever_was_answered_outlives_power_cuts_under_load_and_no_handler_is_
             answers.check(inbox)
     receiver = running()
     assert receiver.url
-    wait_for(lambda: command("receiver", "list", "--run", "pending", "--state", "live/state").stdout == "", "the runs")
+    wait_for(lambda: called("receiver", "list", "--run", "pending", "--state", "live/state").stdout == "", "the runs")
     assert command("receiver", "retry", "--interrupted", "--state", "live/state").returncode == 0
     assert set(answers.of[202]) <= set(started())
 

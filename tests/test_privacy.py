@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from conftest import JSON, SOON, Peer, command, printing, wait_for
+from conftest import JSON, SOON, Peer, called, command, printing, wait_for
 
 SECRET = "NL91ABNA0417164300"
 HANDLERS = """
@@ -64,13 +64,12 @@ def test_a_running_receiver_prints_no_value_of_what_it_received(as_json: list[st
         assert SECRET not in shown()
     assert (
         SECRET
-        in command("receiver", "list", "--json", "--limit", "1").stdout
-        + command("receiver", "show", _first_id()).stdout
+        in called("receiver", "list", "--json", "--limit", "1").stdout + called("receiver", "show", _first_id()).stdout
     )  # asked for, it is shown
 
 
 def _first_id() -> str:
-    return str(json.loads(command("receiver", "list", "--json").stdout.splitlines()[-1])["id"])
+    return str(json.loads(called("receiver", "list", "--json").stdout.splitlines()[-1])["id"])
 
 
 def test_nobody_else_can_read_what_either_half_writes_whatever_the_umask(peer: Callable[..., Peer]) -> None:

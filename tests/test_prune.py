@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from conftest import BODY, JSON, SOON, Process, command, wait_for
+from conftest import BODY, JSON, SOON, Process, called, wait_for
 from test_inbox import entry, pending, put
 
 from receiver.contract import Judgement, Verdict
@@ -37,7 +37,7 @@ def test_what_is_old_goes_with_its_runs_and_what_is_not_stays(inbox: Inbox) -> N
     old, new = [entry(received_at=OLD, runs=pending("f", "g")) for _ in range(600)], entry(runs=pending("f"))
     put(inbox, *old, new)
     settled(inbox)
-    ended = command("receiver", "prune", "--older-than", "30d")
+    ended = called("receiver", "prune", "--older-than", "30d")
     assert (ended.returncode, ended.stdout) == (0, "600 deleted.\n")
     assert [one.id for one in inbox.entries(limit=5000)] == [new.id]
     assert sum(inbox.runs.count(RunState.DONE).values()) == 1
@@ -49,7 +49,7 @@ def test_what_waits_for_a_handler_stays(inbox: Inbox) -> None:
     put(inbox, waiting, running, unrouted, entry(received_at=OLD))
     inbox.runs.begin(inbox.runs.claims(["g"], most=32)[0])
     inbox.judge(unrouted.id, Judgement(Verdict.VALID, "a.b"))
-    ended = command("receiver", "prune", "--older-than", "30d")
+    ended = called("receiver", "prune", "--older-than", "30d")
     assert ended.stdout == "1 deleted; 3 stay, since their handlers have not run.\n"
     assert {one.id for one in inbox.entries()} == {waiting.id, running.id, unrouted.id}
 
@@ -66,9 +66,9 @@ def test_a_retry_that_was_asked_for_meanwhile_keeps_its_delivery(inbox: Inbox) -
 
 def test_only_one_verdict_and_a_dry_run(inbox: Inbox) -> None:
     put(inbox, entry(received_at=OLD), entry(received_at=OLD, verdict=Verdict.MALFORMED, body=b"x", size=1))
-    dry = command("receiver", "prune", "--older-than", "30d", "--dry-run")
+    dry = called("receiver", "prune", "--older-than", "30d", "--dry-run")
     assert dry.stdout == "2 would be deleted.\n"
-    ended = command("receiver", "prune", "--older-than", "30d", "--verdict", "malformed", "--json")
+    ended = called("receiver", "prune", "--older-than", "30d", "--verdict", "malformed", "--json")
     assert json.loads(ended.stdout) == {"pruned": 1, "kept": 0}
     assert [one.verdict for one in inbox.entries()] == ["valid"]
 
@@ -77,12 +77,12 @@ def test_no_byte_of_what_was_deleted_is_left_in_the_files(inbox: Inbox) -> None:
     put(inbox, *(entry(received_at=OLD, body=SECRET) for _ in range(50)), entry())
     inbox.close()
     assert any(b"NL91ABNA" in file.read_bytes() for file in STATE.glob("inbox.db*"))
-    command("receiver", "prune", "--older-than", "30d")
+    called("receiver", "prune", "--older-than", "30d")
     assert not any(b"NL91ABNA" in file.read_bytes() for file in STATE.glob("inbox.db*"))
 
 
 def test_how_old_has_to_be_said(inbox: Inbox) -> None:
-    ended = command("receiver", "prune")
+    ended = called("receiver", "prune")
     assert (ended.returncode, "--older-than" in ended.stderr) == (2, True)
 
 
@@ -102,7 +102,7 @@ def test_while_a_receiver_is_under_load_it_goes_on_and_nothing_new_is_lost(
     thread = threading.Thread(target=load)
     thread.start()
     wait_for(lambda: statuses, "the load")
-    ended = command("receiver", "prune", "--older-than", "30d")
+    ended = called("receiver", "prune", "--older-than", "30d")
     stop.set()
     thread.join()
     assert ended.stdout == "600 deleted.\n"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from conftest import BODY, JSON, ROOT, SOON, Process, command, wait_for
+from conftest import BODY, JSON, ROOT, SOON, Process, called, command, wait_for
 
 CONSENT = "c2d1f8a4-0b5e-4f0e-9b7a-6e7d3c1f2a90"
 HANDLERS = """
@@ -156,15 +156,15 @@ class TestRun:
 
 class TestList:
     def test_is_newest_first_with_the_outcome_of_each_handler(self, filled: Process) -> None:
-        lines = command("receiver", "list").stdout.splitlines()
+        lines = called("receiver", "list").stdout.splitlines()
         assert [line.split()[3] for line in lines] == ["400", "422", "202"]
         assert "✓ store  ✗ break_" in lines[2]
         assert "\x1b" not in "".join(lines)
 
     def test_works_when_the_receiver_does_not_run(self, filled: Process) -> None:
-        before = command("receiver", "list", "--json").stdout
+        before = called("receiver", "list", "--json").stdout
         filled.kill()
-        assert command("receiver", "list", "--json").stdout == before
+        assert called("receiver", "list", "--json").stdout == before
         assert len(before.splitlines()) == 3
 
     @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ class TestList:
         ],
     )
     def test_filters(self, filled: Process, words: list[str], statuses: list[int]) -> None:
-        lines = command("receiver", "list", "--json", *words).stdout.splitlines()
+        lines = called("receiver", "list", "--json", *words).stdout.splitlines()
         assert [json.loads(line)["status"] for line in lines] == statuses
 
     def test_an_inbox_that_is_not_there_is_told_with_what_to_do(self) -> None:
@@ -193,15 +193,15 @@ class TestList:
 
 class TestShow:
     def ids(self) -> list[str]:
-        return [json.loads(line)["id"] for line in command("receiver", "list", "--json").stdout.splitlines()]
+        return [json.loads(line)["id"] for line in called("receiver", "list", "--json").stdout.splitlines()]
 
     def test_shows_a_delivery_by_a_shortened_id(self, filled: Process) -> None:
         malformed, invalid, valid = self.ids()
-        assert f'"consentId": "{CONSENT}"' in command("receiver", "show", valid[:6]).stdout
-        assert "ValueError: secret" in command("receiver", "show", valid).stdout
-        assert "/data/status" in command("receiver", "show", invalid).stdout
-        assert "\\u001b[31m not json \\u00ff" in command("receiver", "show", malformed).stdout
-        assert command("receiver", "show", "zzz").returncode == 2
+        assert f'"consentId": "{CONSENT}"' in called("receiver", "show", valid[:6]).stdout
+        assert "ValueError: secret" in called("receiver", "show", valid).stdout
+        assert "/data/status" in called("receiver", "show", invalid).stdout
+        assert "\\u001b[31m not json \\u00ff" in called("receiver", "show", malformed).stdout
+        assert called("receiver", "show", "zzz").returncode == 2
 
     def test_raw_writes_the_exact_body(self, filled: Process) -> None:
         malformed, *_ = self.ids()
@@ -215,7 +215,7 @@ class TestShow:
 
     def test_json_has_headers_data_and_violations(self, filled: Process) -> None:
         _, invalid, _ = self.ids()
-        record = json.loads(command("receiver", "show", "--json", invalid).stdout)
+        record = json.loads(called("receiver", "show", "--json", invalid).stdout)
         assert record["data"] == {"status": 5, "iban": "NL91"}
         assert record["headers"]["Content-Type"] == "application/json"
         assert {v["pointer"] for v in record["violations"]} == {"/data", "/data/status"}

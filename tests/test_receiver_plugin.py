@@ -239,7 +239,9 @@ def test_all(delivery): ...
 """
 
 
-@pytest.mark.parametrize("options", [[], ["-n", "2"]], ids=["alone", "xdist"])
+@pytest.mark.parametrize(
+    "options", [pytest.param([], id="alone"), pytest.param(["-n", "2"], id="xdist", marks=pytest.mark.slow)]
+)
 def test_a_test_runs_for_each_sample(tmp_path: Path, options: list[str]) -> None:
     suite = run_suite(tmp_path, *options, test_it=SAMPLES, test_more=f"{TESTS.partition('def test_starts_empty')[0]}")
     assert suite.code == 0, suite.printed

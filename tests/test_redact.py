@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from conftest import JSON, SOON, Process, command, printing, receiving_here, wait_for
+from conftest import JSON, SOON, Process, called, printing, receiving_here, wait_for
 
 from receiver import Delivery, Handlers
 from receiver.contract import Contract, Judgement, Verdict
@@ -136,13 +136,13 @@ def test_no_line_nor_list_nor_show_has_a_value(tmp_path: Path) -> None:
         wait_for(lambda: ids[-1][:8] in shown(), "the last line")
         clean(shown())
         for more in ([], ["--json"]):
-            clean(command("receiver", "list", "--redact", *more).stdout)
+            clean(called("receiver", "list", "--redact", *more).stdout)
             for id_ in ids:
-                listed = command("receiver", "show", id_, "--redact", *more)
+                listed = called("receiver", "show", id_, "--redact", *more)
                 assert listed.returncode == 0, listed.stderr
                 clean(listed.stdout)
-        assert SECRET in command("receiver", "show", ids[0]).stdout
-    both = command("receiver", "show", ids[0], "--redact", "--raw")
+        assert SECRET in called("receiver", "show", ids[0]).stdout
+    both = called("receiver", "show", ids[0], "--redact", "--raw")
     assert (both.returncode, "exclude each other" in both.stderr) == (2, True)
 
 
@@ -153,5 +153,5 @@ def test_its_own_schemas_say_what_may_be_shown(receiving: Callable[..., Process]
     process = receiving("--schemas", str(schemas), "--redact")
     requests.post(process.url, b'{"event": "a.b", "data": {}}', headers=JSON, timeout=SOON)
     assert process.wait(type="delivery")["event"] == "a.b"
-    assert "a.b" in command("receiver", "list", "--redact", "--schemas", str(schemas)).stdout
-    assert "a.b" not in command("receiver", "list", "--redact").stdout
+    assert "a.b" in called("receiver", "list", "--redact", "--schemas", str(schemas)).stdout
+    assert "a.b" not in called("receiver", "list", "--redact").stdout

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import requests
-from conftest import BODY, JSON, SOON, Process, command, wait_for
+from conftest import BODY, JSON, SOON, Process, called, command, wait_for
 
 HANDLERS = """
 import os
@@ -57,7 +57,7 @@ def ran() -> list[list[str]]:
 
 
 def in_line() -> int:
-    return command("receiver", "list", "--json", "--run", "pending").stdout.count("\n")
+    return called("receiver", "list", "--json", "--run", "pending").stdout.count("\n")
 
 
 def records(ended: "subprocess.CompletedProcess[str]") -> list[dict[str, Any]]:
@@ -81,7 +81,7 @@ def test_a_running_receiver_does_it_and_every_attempt_is_kept(failed: Process) -
     assert ended.returncode == 0
     assert [(line["handler"], line["state"], line["attempt"]) for line in records(ended)] == [("store", "done", 2)] * 3
     assert {pid for pid, _, _ in ran()} == {str(failed.popen.pid)}
-    shown = json.loads(command("receiver", "show", records(ended)[0]["id"], "--json").stdout)
+    shown = json.loads(called("receiver", "show", records(ended)[0]["id"], "--json").stdout)
     assert [(run["handler"], run["attempt"], run["state"]) for run in shown["runs"]] == [
         ("store", 1, "failed"),
         ("other", 1, "done"),
@@ -108,7 +108,7 @@ def test_handlers_without_the_name_that_is_wanted_are_refused_before_anything_is
     Path("renamed.py").write_text(HANDLERS.replace("def store", "def renamed"))
     ended = command("receiver", "retry", "--failed", "--handlers", "renamed.py")
     assert (ended.returncode, "renamed.py has no handler store; nothing was run" in ended.stderr) == (2, True)
-    assert command("receiver", "list", "--run", "pending", "--json").stdout == ""
+    assert called("receiver", "list", "--run", "pending", "--json").stdout == ""
 
 
 @pytest.mark.slow
@@ -218,7 +218,7 @@ def test_a_receiver_that_dies_meanwhile_leaves_them_in_line_and_the_next_one_run
     words = [sys.executable, "-m", "receiver", "retry", "--failed"]
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as retry:
         wait_for(
-            lambda: "pending" in command("receiver", "list", "--json", "--run", "pending").stdout, "them to be in line"
+            lambda: "pending" in called("receiver", "list", "--json", "--run", "pending").stdout, "them to be in line"
         )
         os.kill(failed.popen.pid, signal.SIGKILL)
         _, errors = retry.communicate(timeout=SOON)

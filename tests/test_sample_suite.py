@@ -27,6 +27,7 @@ def copied(source: Path, target: Path) -> Path:
     return Path(shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__")))
 
 
+@pytest.mark.slow
 def test_in_a_clone(tmp_path: Path) -> None:
     copied(SAMPLES, tmp_path / "samples")
     ended = command("pytest", "-W", "error", "samples/testing")
@@ -37,6 +38,7 @@ def test_in_a_clone(tmp_path: Path) -> None:
     assert f"{samples + cases + tests - 2} passed" in ended.stdout
 
 
+@pytest.mark.slow
 def test_by_the_workflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each of its commands but the first, which installs what is installed here already."""
     copied(SAMPLES / "testing", tmp_path / "tests")

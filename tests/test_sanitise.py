@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import command
+from conftest import called
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -177,7 +177,7 @@ def store(inbox: Inbox, payload: object, verdict: Verdict = Verdict.VALID) -> st
 
 
 def export(*words: str) -> Any:
-    return command("receiver", "export", "transactions.fetched", *words)
+    return called("receiver", "export", "transactions.fetched", *words)
 
 
 def test_the_command_writes_samples_that_pass_the_check_and_tells_what_it_did(inbox: Inbox) -> None:
@@ -247,5 +247,5 @@ def test_what_cannot_be_exported_is_told(
 
 def test_an_event_type_or_delivery_that_is_not_there_is_told(inbox: Inbox) -> None:
     id_ = store(inbox, fetched())
-    assert "did you mean" in command("receiver", "export", "transactions.fetch", id_, "--sanitise").stderr
+    assert "did you mean" in called("receiver", "export", "transactions.fetch", id_, "--sanitise").stderr
     assert "no delivery 'ffff'" in export("ffff", "--sanitise").stderr

@@ -2,11 +2,11 @@
 
 import json
 
-from conftest import ROOT, command
+from conftest import ROOT, called, command
 
 
 def test_list_tells_of_each_event_type_whether_it_is_documented() -> None:
-    lines = {line.split()[0]: line for line in command("receiver", "schemas", "list").stdout.splitlines()}
+    lines = {line.split()[0]: line for line in called("receiver", "schemas", "list").stdout.splitlines()}
     assert len(lines) == len(list((ROOT / "schemas").glob("*.json"))) - 1
     assert "4 fields" in lines["transactions.fetched"]
     assert "4 samples" in lines["transactions.fetched"]
@@ -23,7 +23,7 @@ def test_list_as_json_is_what_sender_events_tells() -> None:
 
 
 def test_show_is_a_table_of_the_fields_and_says_what_is_not_documented() -> None:
-    shown = command("receiver", "schemas", "show", "transactions.fetched").stdout
+    shown = called("receiver", "schemas", "show", "transactions.fetched").stdout
     assert "consentId               string (uuid)          yes       The consent this is about.\n" in shown
     assert "  /data/addedTransactionsCount: The documentation prints every value as a quoted placeholder" in shown
     assert "note: The members of data are not documented" in command(*SHOW, "databridge.share.created").stdout

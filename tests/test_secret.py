@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import requests
-from conftest import BODY, JSON, SOON, Process, command, receiving_here, wait_for
+from conftest import BODY, JSON, SOON, Process, called, command, receiving_here, wait_for
 
 from receiver.secret import secret_path
 from receiver.terminal import masked
@@ -36,7 +36,7 @@ def test_no_line_of_the_receiver_holds_it_whole(receiving: Receiving, tmp_path: 
     state = str(tmp_path / "state")
     process = receiving("--path", "auto", "--state", state)
     shown = process.url
-    whole = command("receiver", "url", "--state", state, "--port", shown.split(":")[2].partition("/")[0]).stdout.strip()
+    whole = called("receiver", "url", "--state", state, "--port", shown.split(":")[2].partition("/")[0]).stdout.strip()
     secret = whole.rpartition("/")[2]
     assert shown == whole.replace(secret, f"{secret[:3]}...")
     assert requests.post(whole, data=BODY, headers=JSON, timeout=SOON).status_code == 202

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import SOON, Peer, Process, command, wait_for
+from conftest import SOON, Peer, Process, called, command, wait_for
 
 FETCHED = "transactions.fetched"
 StartPeer = Callable[..., Peer]
@@ -78,7 +78,7 @@ class TestFire:
             output, _ = process.communicate(timeout=SOON)
         assert process.returncode == 4
         assert "stopped by Ctrl-C" in output
-        assert json.loads(command("sender", "show", "X", "--json").stdout)["state"] == "unknown"
+        assert json.loads(called("sender", "show", "X", "--json").stdout)["state"] == "unknown"
 
     def test_json_is_one_object(self, peer: StartPeer) -> None:
         receiver = peer(answering(202, b"hello"))
@@ -198,7 +198,7 @@ class TestOnce:
         wait_for(lambda: receiver.requests, "the request")
         process.kill()
         process.wait()
-        assert json.loads(command("sender", "log", "--json").stdout)["state"] == "unknown"
+        assert json.loads(called("sender", "log", "--json").stdout)["state"] == "unknown"
         again = fire("--to", receiver.url, "--id", "X")
         assert (again.returncode, "(unknown); nothing was sent now" in again.stderr) == (2, True)
         assert len(receiver.requests) == 1
@@ -208,13 +208,13 @@ class TestLooking:
     def test_events_lists_each_type_with_when_it_fires_its_fields_and_samples(self) -> None:
         records = {
             record["event"]: record
-            for record in map(json.loads, command("sender", "events", "--json").stdout.splitlines())
+            for record in map(json.loads, called("sender", "events", "--json").stdout.splitlines())
         }
         assert len(records) == 6
         assert records[FETCHED]["title"] == "Transactions fetched"
         assert [field["path"] for field in records[FETCHED]["fields"]][:2] == ["userId", "externalUserId"]
         assert records[FETCHED]["samples"][0] == "default"
-        text = command("sender", "events").stdout
+        text = called("sender", "events").stdout
         assert "Occurs after transactions were fetched from the bank" in text
         assert "addedTransactionsCount   integer or string, optional" in text
 
@@ -222,17 +222,17 @@ class TestLooking:
         receiver = peer(answering(500, b"why"))
         for id_ in ("first", "second"):
             fire("--to", receiver.url, "--id", id_)
-        lines = command("sender", "log").stdout.splitlines()
+        lines = called("sender", "log").stdout.splitlines()
         assert [line.split("event ")[1] for line in lines] == ["second", "first"]
-        assert [json.loads(line)["id"] for line in command("sender", "log", "--json").stdout.splitlines()] == [
+        assert [json.loads(line)["id"] for line in called("sender", "log", "--json").stdout.splitlines()] == [
             "second",
             "first",
         ]
-        shown = command("sender", "show", "sec").stdout
+        shown = called("sender", "show", "sec").stdout
         assert "✗ 500" in shown
         assert '{"event":"transactions.fetched"' in shown
         assert "why" in shown
-        assert json.loads(command("sender", "show", "first", "--json").stdout)["event"] == FETCHED
+        assert json.loads(called("sender", "show", "first", "--json").stdout)["event"] == FETCHED
 
     def test_where_nothing_was_sent_it_says_so(self) -> None:
         for words in (["log"], ["show", "x"]):

@@ -151,6 +151,7 @@ def test_with_a_spoilt_ledger_nothing_is_sent(
     assert receiver.requests == []
 
 
+@pytest.mark.slow
 def test_while_another_process_holds_the_ledger_nothing_is_sent(peers: StartPeer) -> None:
     Ledger(LEDGER.parent).close()
     receiver = peers(ok)

@@ -156,6 +156,7 @@ def test_in_a_suite_of_a_user(suite: Suite, test: str) -> None:
     assert suite.outcome(test) == {"PASSED"}, suite.printed
 
 
+@pytest.mark.slow
 def test_each_test_has_a_receiver_of_its_own_in_each_process(tmp_path: Path) -> None:
     text = """
 import pytest
@@ -179,6 +180,7 @@ def test_the_readme_s_example_passes(tmp_path: Path) -> None:
     assert suite.outcome("test_a_handler_alone") == suite.outcome("test_over_http") == {"PASSED"}
 
 
+@pytest.mark.slow
 def test_each_case_of_the_contract_is_a_test(tmp_path: Path) -> None:
     with running(FAULTS["ignores-the-minimum"][0]) as server:
         suite = run_suite(

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import requests
 import trustme
-from conftest import ROOT, SOON, Peer, command, fake_browser, printing, wait_for
+from conftest import ROOT, SOON, Peer, called, command, fake_browser, printing, wait_for
 
 FETCHED = "transactions.fetched"
 StartPeer = Callable[..., Peer]
@@ -152,6 +152,6 @@ def test_a_second_signal_ends_it_at_once_and_what_it_was_sending_is_unknown(peer
             wait_for(lambda: process.poll() is not None or process.terminate(), "its end")
     with closing(sqlite3.connect(".webhooks/ledger.db")) as ledger:
         assert ledger.execute("SELECT state FROM attempt").fetchall() == [("sending",)]
-    (line,) = command("sender", "log", "--json").stdout.splitlines()
+    (line,) = called("sender", "log", "--json").stdout.splitlines()
     assert json.loads(line)["state"] == "unknown"
     assert len(receiver.requests) == 1

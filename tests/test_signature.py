@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from conftest import BODY, JSON, SOON, Peer, command, receiving_here
+from conftest import BODY, JSON, SOON, Peer, called, command, receiving_here
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from standardwebhooks import Webhook
@@ -116,8 +116,8 @@ class TestTheReceiver:
             assert here.post().status_code == 401
         state = ("--state", str(tmp_path / "state"))
         assert "0 judged" in command("receiver", "judge", *state).stderr
-        assert json.loads(command("receiver", "list", "--json", *state).stdout)["verdict"] == "unverified"
-        assert "drift" not in command("receiver", "export", "--scenario", *state).stdout
+        assert json.loads(called("receiver", "list", "--json", *state).stdout)["verdict"] == "unverified"
+        assert "drift" not in called("receiver", "export", "--scenario", *state).stdout
         assert "1 judged" in (trusted := command("receiver", "judge", "--unverified", *state).stderr)
         assert "1 go to their handlers" in trusted
 
@@ -140,7 +140,7 @@ class TestTheSender:
     def test_signs_the_exact_body_for_an_endpoint_with_a_secret(self, tmp_path: Path) -> None:
         with receiving_here(tmp_path / "r", secrets=(SECRET,)) as here:
             url = here.server.url
-            assert command("sender", "endpoints", "add", url, "--all", "--secret", SECRET).returncode == 0
+            assert called("sender", "endpoints", "add", url, "--all", "--secret", SECRET).returncode == 0
             assert command("sender", "fire", FETCHED, "--set", "externalUserId=é").returncode == 0
             assert command("sender", "play", "consent-life", "--speed", "max").returncode == 0
             assert command("sender", "fire", FETCHED, "--to", url, "--secret", SECRET).returncode == 0

@@ -294,6 +294,7 @@ def _open(path: Path, barrier: Any) -> None:
         Store(path, [TABLES]).close()
 
 
+@pytest.mark.slow
 def test_several_processes_may_find_a_new_file_at_once(path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     for number in range(3):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Process, command, receiving_here, wait_for
+from conftest import Process, called, receiving_here, wait_for
 
 from receiver.inbox import Inbox
 from receiver.store import now
@@ -26,7 +26,7 @@ def inbox(tmp_path: Path) -> Iterator[Inbox]:
 
 
 def told_gaps(*words: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in command("receiver", "gaps", "--json", *words).stdout.splitlines()]
+    return [json.loads(line) for line in called("receiver", "gaps", "--json", *words).stdout.splitlines()]
 
 
 class TestGaps:
@@ -134,7 +134,7 @@ def test_a_restart_tells_how_long_nobody_listened_and_gaps_lists_it(receiving: C
     assert second.wait(type="ready")["down_since"] == gap["since"]
     (gap,) = told_gaps()
     assert gap["until"] is not None
-    shown = command("receiver", "gaps").stdout
+    shown = called("receiver", "gaps").stdout
     assert " to " in shown
     assert told_gaps("--since", "0s") == []
 
@@ -156,7 +156,7 @@ def test_one_that_starts_beside_another_tells_of_no_gap(receiving: Callable[...,
 
 def test_where_there_was_no_gap_it_says_so(tmp_path: Path) -> None:
     with receiving_here(Path(".webhooks")):
-        ended = command("receiver", "gaps")
+        ended = called("receiver", "gaps")
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "No gap is known.\n")
 
 

@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import BODY, SOON, Peer, command, wait_for
+from conftest import BODY, SOON, Peer, called, command, wait_for
 
 from receiver.store import StoreError, now
 from sender.attempt import Attempt, Outcome, State
@@ -280,7 +280,7 @@ class TestTheCommand:
             output, _ = process.communicate(timeout=5)
         assert process.returncode == 4
         assert "3  ? unknown" in output
-        unknown = command("sender", "log", "--unknown", "--json").stdout.splitlines()
+        unknown = called("sender", "log", "--unknown", "--json").stdout.splitlines()
         assert [json.loads(line)["state"] for line in unknown] == ["unknown"] * 3
 
     def test_who_reads_only_the_head_of_the_records_stops_it(self, peer: StartPeer) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import requests
-from conftest import JSON, SOON, Process, command, printing, wait_for
+from conftest import JSON, SOON, Process, called, command, printing, wait_for
 
 HANDLERS = """
 from receiver import Handlers
@@ -221,6 +221,6 @@ class TestFollow:
 
     def test_runs_cannot_be_asked_for(self, running: Process) -> None:
         assert running.url
-        ended = command("receiver", "list", "--follow", "--run", "failed")
+        ended = called("receiver", "list", "--follow", "--run", "failed")
         assert ended.returncode == 2
         assert "--follow and --run exclude each other" in ended.stderr

@@ -49,6 +49,7 @@ def test_the_wheel_holds_both_packages_their_data_and_nothing_else(wheel: Path) 
     assert f"Version: {__version__}" in about
 
 
+@pytest.mark.slow
 def test_it_runs_from_an_installed_wheel(wheel: Path, tmp_path: Path, receiving: Callable[..., Process]) -> None:
     site = tmp_path / "site"
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(site), str(wheel)]
