@@ -4,6 +4,7 @@ of them and changes nothing; nor does one whose name was made to lead to this ma
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,13 +97,12 @@ def both(page: "Page", tmp_path: Path, contract: Contract) -> Iterator[Both]:
         yield Both(here, portal, page, id_)
 
 
-@pytest.mark.parametrize("enctype", ["application/x-www-form-urlencoded", "text/plain", "multipart/form-data"])
-def test_a_form_of_another_origin_is_refused_also_where_the_cookie_goes_along(
-    both: Both, elsewhere: str, enctype: str
-) -> None:
+def test_a_form_of_another_origin_is_refused_also_where_the_cookie_goes_along(both: Both, elsewhere: str) -> None:
     """Another port of 127.0.0.1 is the same site to a browser, so that SameSite alone would not help."""
     fields = [["id", both.delivery], ["handler", "fails"], ["url", both.endpoint], ["events", "*"]]
-    for url in (url for url in both.urls if url.endswith(("retry", "endpoints", "fire"))):
+    enctypes = ("application/x-www-form-urlencoded", "text/plain", "multipart/form-data")
+    urls = [url for url in both.urls if url.endswith(("retry", "endpoints", "fire"))]
+    for url, enctype in product(urls, enctypes):
         both.page.goto(elsewhere)
         with both.page.expect_response(url) as answered:
             both.page.evaluate(FORMS, [url, fields, enctype])
