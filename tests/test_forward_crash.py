@@ -144,6 +144,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_whoever_is_killed_under_load_each_is_sent_once_at_most_and_none_is_forgotten(
     receiving: Callable[..., Process],
 ) -> None:

@@ -99,6 +99,7 @@ def test_no_command_prints_anything_of_the_inbox_that_acts_on_a_terminal(receivi
     assert b"was invalid" in judged
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("own_schemas")
 def test_the_sender_prints_nothing_of_an_answer_or_of_data_that_acts_on_a_terminal(peer: Callable[..., Peer]) -> None:
     odd = HOSTILE.encode()

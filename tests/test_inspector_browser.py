@@ -256,6 +256,7 @@ def test_on_a_small_screen_the_detail_takes_the_lists_place(browser: "Browser", 
         assert not page.is_visible("#delivery")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "scheme"), [*zip(WIDTHS, SCHEMES, strict=True)])
 def test_it_is_for_all_eyes_and_hands(
     browser: "Browser", here: Here, broken: set[str], width: int, scheme: str

@@ -15,6 +15,8 @@ from sender.endpoints import Endpoint
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
+pytestmark = pytest.mark.slow
+
 FETCHED, STATUS = "transactions.fetched", "consent.status.updated"
 
 
@@ -42,7 +44,7 @@ def pages(page: "Page", served: Portal) -> Iterator[str]:
         yield path
 
 
-@pytest.mark.parametrize("width", [*WIDTHS, pytest.param(768, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("width", [*WIDTHS, 768])
 def test_nothing_is_wider_than_the_window(browser: "Browser", served: Portal, width: int) -> None:
     with opened(browser, f"{served.url}/?token={TOKEN}", width) as page:
         assert [path for path in pages(page, served) if not fits_its_width(page)] == []

@@ -221,6 +221,7 @@ class TestShow:
         assert {v["pointer"] for v in record["violations"]} == {"/data", "/data/status"}
 
 
+@pytest.mark.slow
 def test_the_demo_fires_every_sample_once_at_the_sample_handlers(receiving: Callable[..., Process]) -> None:
     process = receiving("--demo")
     samples = [path for path in (ROOT / "samples").glob("*/*.json") if path.parent.name != "scenarios"]

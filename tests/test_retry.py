@@ -123,6 +123,7 @@ def test_a_busy_receiver_is_waited_for(failed: Process, receiving: Callable[...,
     assert ended.returncode == 0, ended.stderr
 
 
+@pytest.mark.slow
 def test_ctrl_c_says_what_happens_to_the_rest_and_the_next_retry_of_them_runs_them(failed: Process) -> None:
     failed.kill()
     Path("busy.py").write_text(HANDLERS.replace('    if not Path("mended")', HOLD + '    if not Path("mended")'))

@@ -212,6 +212,7 @@ def test_otherwise(contract_case, status):
     assert re.search(r"\b2 failed, \d{3} passed", suite.printed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -150,6 +150,7 @@ class TestSending:
 
 
 class TestReproducing:
+    @pytest.mark.slow
     def test_curl_sends_the_same(self, here: Here, all_cases: list[Case]) -> None:
         chosen = [case for case in all_cases if case.group in {"samples", "malformed", "limits", "http", "sizes"}]
         results = verified(here.server.url, chosen)
