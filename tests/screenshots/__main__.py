@@ -68,9 +68,6 @@ def main() -> None:
 def inspector(browser: "Browser", url: str, scheme: str) -> None:
     with opened(browser, url, scheme) as page:
         page.wait_for_selector("#activity svg")
-        page.click("#rows .invalid >> nth=0")
-        page.wait_for_selector("#delivery .flaw")
-        page.screenshot(path=HERE / f"violation-{scheme}.png")
         page.click("#rows .failed >> nth=0")
         page.wait_for_selector("#runs .trace")
         page.mouse.move(0, 0)
